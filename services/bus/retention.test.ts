@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { startOfDutchDay } from '#kernel';
 import { Retention } from '#proto/eduk/core/v1/labels';
 import { table } from './port.ts';
 import { CLEAN_CHUNK, LOG_WINDOW_MS, leavesOn, terms, unclassed } from './retention.ts';
@@ -24,6 +25,12 @@ test('terms end on the days that the contract says', () => {
   expect(leavesOn('RETENTION_ROSTER', inMay)).toBe('2028-08-01');
   expect(leavesOn('RETENTION_ACCESS', inMay)).toBe('2027-06-16');
   expect(leavesOn('RETENTION_PUBLIC', inMay)).toBeUndefined();
+});
+
+test('a school year that nobody lives in has an end too: what says it parks nobody', () => {
+  for (const year of ['0000', '0501', '0999', '1000', '9998', '9999'])
+    for (const { end } of Object.values(terms))
+      expect(end(startOfDutchDay(`${year}-08-01`)), year).toBeGreaterThan(startOfDutchDay(`${year}-08-01`) - 1);
 });
 
 test('the log is kept at least a day, and cleaned in small steps', () => {

@@ -13,13 +13,15 @@ export interface Term {
 }
 
 const YEAR_MS = 366 * 86_400_000;
-const endYear = (ms: number): number => Number(schoolYearOf(ms).slice(5));
+/** A day of the year in which the school year of a moment ends, or so many later. Four digits is all that a day has. */
+const dayAfter = (ms: number, day: string, years = 0): string =>
+  `${String(Math.min(9999, Number(schoolYearOf(ms).split('-')[1]) + years)).padStart(4, '0')}-${day}`;
 
 export const terms: Readonly<Record<string, Term>> = {
   RETENTION_PUBLIC: { about: 'Public facts about material and parties: until replaced.', end: () => Infinity },
   RETENTION_ROSTER: {
     about: 'The current and the previous school year.',
-    end: (ms) => endOfDutchDay(`${endYear(ms) + 1}-07-31`),
+    end: (ms) => endOfDutchDay(dayAfter(ms, '07-31', 1)),
   },
   RETENTION_ORDER: {
     about: 'Seven years; the learner token is removed after the school year.',
@@ -27,7 +29,7 @@ export const terms: Readonly<Record<string, Term>> = {
   },
   RETENTION_RESULT: {
     about: 'Until 1 October after the school year.',
-    end: (ms) => endOfDutchDay(`${endYear(ms)}-09-30`),
+    end: (ms) => endOfDutchDay(dayAfter(ms, '09-30')),
   },
   RETENTION_ACCESS: { about: 'Thirty days exact, then the day only.', end: (ms) => ms + 30 * 86_400_000 },
   RETENTION_AUDIT: { about: 'Three years.', end: (ms) => ms + 3 * YEAR_MS },

@@ -24,6 +24,8 @@ export interface Argument {
   about: string;
   optional?: boolean;
   many?: boolean;
+  /** What a shell offers there. */
+  choices?: readonly string[];
 }
 
 /** What was given on the command line, checked against the table. */

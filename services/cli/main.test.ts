@@ -442,11 +442,17 @@ describe('party', () => {
       apiKey: 'eduk_key_2',
       oldUntil: new Date(NOW).toISOString(),
     });
-    expect(asked['renewSecret']).toEqual({ oin, overlapS: 86_400 });
+    expect(asked['renewSecret']).toEqual({ oin, overlapS: 86_400, webhooks: false });
     answer('renewSecret', { ...renewed, beforeUntilMs: 0n });
     expect((await eduk(`party secret renew ${oin} --overlap 0`)).out).toMatch(/old ones hold +no longer/);
     expect(asked['renewSecret'].overlapS).toBe(0);
     // A secret that exists in this answer only is printed although its decision is still to come.
+    answer('renewSecret', { ...renewed, beforeUntilMs: BigInt(NOW), webhookSecret: 'whsec_new' });
+    expect((await eduk(`party secret renew ${oin} --webhooks --json`)).json).toEqual({
+      ...{ oin, webhookSecret: 'whsec_new', mandatesWebhookSecret: null, holdingsSecret: null },
+      oldUntil: new Date(NOW).toISOString(),
+    });
+    expect(asked['renewSecret'].webhooks).toBe(true);
     answer('renewSecret', { ...renewed, beforeUntilMs: 0n, decision: undefined });
     const undecided = await eduk(`party secret renew ${oin}`);
     expect([undecided.exit, undecided.out.includes('eduk_key_2'), undecided.err.includes('flow show f')]).toEqual([
@@ -1688,6 +1694,9 @@ describe('learners', () => {
       told: 'The school must confirm.',
       blockers: [{ since: '2026-11-22T07:27:00.000Z', partyName: 'De Regenboog' }],
     });
+    await eduk(`flow why --party ${oin}`);
+    expect(asked['whyBlocked']).toMatchObject({ partyOin: oin, schoolOin: '', orderId: '' });
+    expect((await eduk(`flow why --party ${oin} --order o-1`)).exit).toBe(2);
     expect((await eduk('flow why --product 978')).exit).toBe(2);
     expect((await eduk('flow why --product 978 --order 1')).exit).toBe(2);
   });
@@ -2318,6 +2327,17 @@ describe('what waits', () => {
     expect((await eduk('dead drop')).exit).toBe(2);
     expect((await eduk(`dead stop --school ${school} --json`)).json).toEqual({ stopped: { keys: 1, rows: 2 } });
     expect(asked['resolveDeliveries']).toMatchObject({ schoolOin: school, key: '', action: 'stop' });
+    await eduk('dead stop --code peer.unavailable --until 2026-11-22T08:30:00+01:00');
+    expect(asked['resolveDeliveries']).toMatchObject({
+      partyOin: '',
+      code: 'peer.unavailable',
+      fromMs: 0n,
+      untilMs: BigInt(Date.parse('2026-11-22T08:30:00+01:00')),
+      action: 'stop',
+    });
+    await eduk(`dead list --party ${oin} --code peer.refused --from 2026-11-21`);
+    expect(asked['listParked']).toMatchObject({ partyOin: oin, code: 'peer.refused', untilMs: 0n });
+    expect((await eduk('dead drop --code no.code')).exit).toBe(2);
     expect((await eduk('dead stop --all')).out).toContain('2 messages of 1 key stopped');
     expect((await eduk('dead stop')).exit).toBe(2);
     answer('listParked', { keys: [], rows: [{ ...parked, stopped: true }], endpoints: [], names: [] });

@@ -135,6 +135,17 @@ test('a group or nothing asks for an overview; help is found anywhere', () => {
   expect(wantsJson(['party', '--', '--json'])).toBe(false);
 });
 
+test('the second word of a command may be written as a flag, as in replay --preview', () => {
+  const { command, given: words } = given('replay --preview --party 00000001000000000001 --again');
+  expect([command.name, words.one('party'), words.has('again')]).toEqual([
+    'replay preview',
+    '00000001000000000001',
+    true,
+  ]);
+  expect(read('replay --preview --help')).toMatchObject({ kind: 'help', command: { name: 'replay preview' } });
+  expect(read('replay --previews')).toMatchObject({ kind: 'overview', group: 'replay' });
+});
+
 test('distance counts letters to add, drop or change', () => {
   expect([distance('', 'abc'), distance('kitten', 'sitting'), distance('same', 'same')]).toEqual([3, 3, 0]);
 });

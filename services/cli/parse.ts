@@ -38,7 +38,14 @@ export function parse(argv: readonly string[], commands: readonly Command[], lat
   const command = named?.command;
   if (!command) {
     if (!groups.has(first)) throw unknownCommand(second === undefined ? first : `${first} ${second}`, commands, later);
-    if (second === undefined) return { kind: 'overview', group: first, asked: helped };
+    if (second === undefined) {
+      // `eduk replay --preview`: what a command does may be written as a flag of what it does it with.
+      const at = rest.findIndex(
+        (flag) => flag.startsWith('--') && commands.some(({ name }) => name === `${first} ${flag.slice(2)}`),
+      );
+      if (at >= 0) return parse([first, rest[at]!.slice(2), ...rest.toSpliced(at, 1)], commands, later);
+      return { kind: 'overview', group: first, asked: helped };
+    }
     throw unknownCommand(`${first} ${second}`, commands, later);
   }
   if (helped) return { kind: 'help', command };

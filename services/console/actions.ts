@@ -132,9 +132,18 @@ function numberIn(text: (name: string) => string, name: string): number {
 }
 
 async function resolve(ask: Ask, text: (name: string) => string, action: 'retry' | 'drop' | 'stop'): Promise<Done> {
-  const named = { partyOin: text('party'), schoolOin: text('school'), key: text('key') };
+  const school = text('school').toUpperCase();
+  const named = {
+    partyOin: text('party'),
+    schoolOin: isBrin(school) ? schoolOin(school) : school,
+    key: text('key'),
+    code: text('code'),
+    fromMs: dayIn(text, 'from', startOfDutchDay),
+    untilMs: dayIn(text, 'until', endOfDutchDay),
+  };
   // An empty filter is any: a page never means all there is.
-  if (named.partyOin === '') throw new GatewayError('wire.invalid', 'Name the party.', { where: 'party' });
+  if (named.partyOin === '' && named.schoolOin === '' && named.code === '')
+    throw new GatewayError('wire.invalid', 'Name a party, a school or a code.', { where: 'party' });
   const { keys, rows } = await ask('resolveDeliveries', { ...named, action });
   return { ...done, keys, rows: Number(rows) };
 }

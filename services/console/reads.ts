@@ -2,7 +2,17 @@
  * What the pages show, made of the operator's reads. Only what is named here leaves: names of groups, which the command line shows, are
  * a school's own words and stand on no page.
  */
-import { type Fault, faults, GatewayError, isBrin, isDay, isFault, schoolOin } from '#kernel';
+import {
+  endOfDutchDay,
+  type Fault,
+  faults,
+  GatewayError,
+  isBrin,
+  isDay,
+  isFault,
+  schoolOin,
+  startOfDutchDay,
+} from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
@@ -29,6 +39,13 @@ function textIn(query: Query, name: string): string {
   const text = (query.get(name) ?? '').trim();
   if (text.length > LONGEST) throw new GatewayError('wire.invalid', 'This text is too long.', { where: name });
   return text;
+}
+
+/** A day of a query as a moment; none = 0. Faults: wire.invalid. */
+function momentIn(query: Query, name: string, of: (day: string) => number): bigint {
+  const day = textIn(query, name);
+  if (day !== '' && !isDay(day)) throw new GatewayError('wire.invalid', 'This is no day.', { where: name });
+  return BigInt(day === '' ? 0 : of(day));
 }
 
 const numberOf = (one: bigint): number => Number(one);
@@ -407,7 +424,7 @@ async function namesOf(ask: Ask, oins: readonly string[]): Promise<Names> {
 /** `learner`: a key of the administration, or an ECK iD (a URL). It goes to the vault and nowhere else. */
 export async function why(
   ask: Ask,
-  asked: { school: string; order: string; product: string; learner: string },
+  asked: { school: string; order: string; product: string; learner: string; party: string },
 ): Promise<page.Why> {
   const school = asked.school.trim().toUpperCase();
   const learner = asked.learner.trim();
@@ -415,6 +432,7 @@ export async function why(
     schoolOin: isBrin(school) ? schoolOin(school) : school,
     orderId: asked.order.trim(),
     productId: asked.product.trim(),
+    partyOin: asked.party.trim(),
     ...(learner === '' ? {} : { learner: refOf(learner) }),
   } as Parameters<typeof ask<'whyBlocked'>>[1]);
   return {
@@ -472,8 +490,14 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
   }));
 }
 
-export async function dead(ask: Ask): Promise<page.Dead> {
-  const { keys, rows, endpoints, dropped, names } = await ask('listParked', {});
+export async function dead(ask: Ask, query: Query): Promise<page.Dead> {
+  const { keys, rows, endpoints, dropped, names } = await ask('listParked', {
+    partyOin: textIn(query, 'party'),
+    schoolOin: schoolIn(query),
+    code: textIn(query, 'code'),
+    fromMs: momentIn(query, 'from', startOfDutchDay),
+    untilMs: momentIn(query, 'until', endOfDutchDay),
+  });
   const nameOf = namesIn(names);
   return {
     keys: keys.map((one) => ({
@@ -500,6 +524,7 @@ export async function dead(ask: Ask): Promise<page.Dead> {
       status: one.status,
       stopped: one.stopped ?? false,
       next: numberOf(one.nextMs),
+      flow: one.flowId ?? '',
     })),
     endpoints: endpoints.map((one) => ({ ...endpointOf(one), party: nameOf(one.partyOin) })),
     dropped: dropped.map((one) => ({

@@ -63,7 +63,7 @@ const READS: Readonly<
   '/api/flows': reads.flows,
   '/api/flow': reads.flow,
   '/api/holds': reads.holds,
-  '/api/dead': (ask) => reads.dead(ask),
+  '/api/dead': reads.dead,
   '/api/replays': (ask) => reads.replays(ask),
   '/api/access': reads.access,
   '/api/reconciled': reads.reconciled,
@@ -241,6 +241,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
           order: textIn(given, 'order'),
           product: textIn(given, 'product'),
           learner: textIn(given, 'learner'),
+          party: textIn(given, 'party'),
         }),
       );
     if (path === '/api/flows/of-learner')

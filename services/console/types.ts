@@ -270,6 +270,8 @@ export interface DeadRows {
   stopped: boolean;
   /** When a school that was refused as a whole is asked for again; 0 = it is one key, and not by itself. */
   next: number;
+  /** Of one key: the flow of its first message that waits; empty = it is more than one. */
+  flow: string;
 }
 
 export interface Dead {

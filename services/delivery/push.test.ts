@@ -517,6 +517,47 @@ describe('what fails', () => {
     expect(await other.drain()).toEqual(['a', 'a']);
   });
 
+  test('repeats are stopped, taken up and dropped by fault and by since when, and by nothing else', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.endpoint(SELLER, 'https://b.example/hook');
+    const resolve = (action: string, more: { code?: string; fromMs?: bigint; untilMs?: bigint }) =>
+      it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action, ...more });
+    const parkedKeys = async (more: { code?: string; fromMs?: bigint; untilMs?: bigint } = {}) =>
+      (await it.client.listParkedRows({ schoolOin: '', partyOin: '', ...more })).parked.map(({ key }) => key).sort();
+    // Refused, each by itself: the first before, the others after a moment.
+    it.grant('early');
+    expect(await it.drain(() => 422)).toEqual(['early']);
+    it.bench.advance(60_000);
+    const after = BigInt(it.bench.now());
+    const { flowId } = it.grant('late', { school: OTHER_SCHOOL });
+    expect(await it.drain(() => 422)).toEqual(['late']);
+    // Not taken: repeated as long as nobody stops it.
+    it.grant('away', { platform: SELLER });
+    for (const attempt of await it.claim()) await it.tell(it.answered(attempt, 503));
+    expect(await parkedKeys()).toEqual(['early', 'late']);
+    expect(await parkedKeys({ fromMs: after })).toEqual(['late']);
+    expect(await parkedKeys({ untilMs: after })).toEqual(['early']);
+    expect(await parkedKeys({ code: 'peer.unavailable' })).toEqual([]);
+    const { parked } = await it.client.listParkedRows({ schoolOin: OTHER_SCHOOL, partyOin: '' });
+    expect(parked).toMatchObject([{ key: 'late', flowId }]);
+    expect(await resolve('stop', { code: 'peer.unknown_outcome' })).toEqual({ keys: 0, rows: 0n });
+    expect(await resolve('stop', { untilMs: after })).toEqual({ keys: 0, rows: 0n });
+    expect(await resolve('stop', { code: 'peer.unavailable' })).toEqual({ keys: 1, rows: 1n });
+    it.bench.advance(86_400_000);
+    expect(await it.drain()).toEqual([]);
+    expect(await parkedKeys({ code: 'peer.unavailable' })).toEqual(['away']);
+    expect(await resolve('drop', { code: 'peer.refused', untilMs: after })).toEqual({ keys: 1, rows: 1n });
+    expect(await resolve('retry', { code: 'peer.refused' })).toEqual({ keys: 1, rows: 1n });
+    expect(await it.drain()).toEqual(['late']);
+    expect(await parkedKeys()).toEqual(['away']);
+    // A first attempt that is under way has failed nobody yet.
+    it.grant('new');
+    const [attempt] = await it.claim();
+    expect(await resolve('stop', { code: 'peer.unavailable', fromMs: 1n })).toEqual({ keys: 0, rows: 0n });
+    await it.tell(it.answered(attempt!, 200));
+  });
+
   test('what was taken up again and waits for its turn is stopped too; and it is not shown as given up while it waits', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);

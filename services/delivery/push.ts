@@ -1070,7 +1070,22 @@ export interface Selection {
   party: string;
   school: string;
   key: string;
+  /** Fault that it failed with; absent or empty = any. */
+  code?: string | undefined;
+  /** Failing since this moment or later, and since before, Unix milliseconds; absent or 0 = whenever. */
+  fromMs?: number | undefined;
+  untilMs?: number | undefined;
 }
+
+/** Whether it is chosen by what is wrong with it. */
+const isNarrow = ({ code = '', fromMs = 0, untilMs = 0 }: Selection): boolean =>
+  code !== '' || fromMs > 0 || untilMs > 0;
+
+/** Whether what failed so, and since then, is meant. */
+export const meant = (
+  { code = '', fromMs = 0, untilMs = 0 }: Pick<Selection, 'code' | 'fromMs' | 'untilMs'>,
+  row: { code: string; sinceMs: number },
+): boolean => (code === '' || row.code === code) && row.sinceMs >= fromMs && (untilMs === 0 || row.sinceMs < untilMs);
 
 /** Keys that one call changes. */
 const RESOLVED_AT_ONCE = 1000;
@@ -1116,12 +1131,16 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
   if (action === 'retry')
     for (const attempt of unit.list(attempts, { equals: which.party === '' ? [] : [which.party] })) {
       if (!attempt.stopped?.length || (which.school !== '' && attempt.school !== which.school)) continue;
+      if (!isMeant(unit, which, attempt)) continue;
       const stopped = attempt.stopped.filter((key) => which.key !== '' && key !== which.key);
       unit.put(attempts, { ...attempt, stopped: stopped.length === 0 ? undefined : stopped });
     }
   if (action === 'retry')
     for (const endpoint of unit.list(endpoints, { equals: which.party === '' ? [] : [which.party] }))
-      if (endpoint.url !== '' && (parties.has(endpoint.party) || (which.key === '' && endpoint.gone)))
+      if (
+        endpoint.url !== '' &&
+        (parties.has(endpoint.party) || (which.key === '' && !isNarrow(which) && endpoint.gone))
+      )
         unit.put(endpoints, { ...endpoint, gone: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
   return { keys, rows };
 }
@@ -1134,18 +1153,10 @@ function stopRepeats(unit: Writer, which: Selection): { keys: number; rows: numb
   const { party, school, key } = which;
   const stopped = new Set<string>();
   let rows = 0;
-  const lastOf = (of: Pick<EndpointRow, 'party' | 'standard'>): Why => {
-    const { status = 0, cause = '' } = unit.get(endpoints, of.party, of.standard) ?? {};
-    return {
-      status,
-      code: status === 0 && cause === 'timeout' ? 'peer.unknown_outcome' : 'peer.unavailable',
-      cause: '',
-    };
-  };
   // Before what waits: of a key that is stopped nothing is under way without its mark.
   for (const attempt of unit.list(attempts, { equals: party === '' ? [] : [party] })) {
     if (stopped.size >= RESOLVED_AT_ONCE) break;
-    if (school !== '' && attempt.school !== school) continue;
+    if ((school !== '' && attempt.school !== school) || !isMeant(unit, which, attempt)) continue;
     // A first attempt that is under way repeats nothing yet, but would.
     const of = [...keysOf(attempt)].filter((one) => (key === '' || one === key) && !attempt.stopped?.includes(one));
     if (of.length === 0) continue;
@@ -1153,7 +1164,7 @@ function stopRepeats(unit: Writer, which: Selection): { keys: number; rows: numb
     rows += attempt.members.filter((member) => of.includes(member.key)).length;
     const marked = { ...attempt, stopped: [...(attempt.stopped ?? []), ...of] };
     if (attempt.started) unit.put(attempts, marked);
-    else stopKeys(unit, marked, lastOf(attempt));
+    else stopKeys(unit, marked, lastOf(unit, attempt));
   }
   for (const known of failing(unit, which)) {
     if (known.parked || (stopped.size >= RESOLVED_AT_ONCE && !stopped.has(laneName(known)))) continue;
@@ -1161,21 +1172,35 @@ function stopRepeats(unit: Writer, which: Selection): { keys: number; rows: numb
     rows += known.rows;
     const row = keyRow(unit, known)!;
     if (row.parked) continue;
-    const why: Partial<PushKeyRow> = row.code === '' ? { ...lastOf(row), sinceMs: row.sinceMs || unit.now } : {};
+    const why: Partial<PushKeyRow> = row.code === '' ? { ...lastOf(unit, row), sinceMs: row.sinceMs || unit.now } : {};
     unit.put(pushKeys, { ...row, ...why, parked: STOPPED, dueMs: NEVER });
   }
   return { keys: stopped.size, rows };
 }
 
+/** Why an endpoint took nothing last. */
+function lastOf(unit: Writer, of: Pick<EndpointRow, 'party' | 'standard'>): Why {
+  const { status = 0, cause = '' } = unit.get(endpoints, of.party, of.standard) ?? {};
+  return { status, code: status === 0 && cause === 'timeout' ? 'peer.unknown_outcome' : 'peer.unavailable', cause: '' };
+}
+
+/** Whether what is under way, or waits as a whole to be sent again, is of a selection: of a first attempt nothing is wrong yet. */
+function isMeant(unit: Writer, which: Selection, attempt: Readonly<AttemptRow>): boolean {
+  if (!isNarrow(which)) return true;
+  if (sentTimes(attempt) <= (attempt.started ? 1 : 0)) return false;
+  return meant(which, { code: lastOf(unit, attempt).code, sinceMs: attempt.sinceMs || attempt.startedMs });
+}
+
 /** Keys at endpoints of which something failed and was not taken since; those that are taken up again, and wait for their turn, among them. */
-export const failing = (reader: Pick<Writer, 'list'>, { party, school, key }: Selection): Readonly<PushKeyRow>[] =>
+export const failing = (reader: Pick<Writer, 'list'>, which: Selection): Readonly<PushKeyRow>[] =>
   reader
-    .list(pushKeys, { equals: party === '' ? [] : [party] })
+    .list(pushKeys, { equals: which.party === '' ? [] : [which.party] })
     .filter(
       (row) =>
         (row.code !== '' || (row.tried || 0) > 0) &&
-        (school === '' || row.school === school) &&
-        (key === '' || row.key === key),
+        (which.school === '' || row.school === which.school) &&
+        (which.key === '' || row.key === which.key) &&
+        meant(which, row),
     );
 
 /** When the oldest mail arrived that an endpoint should have and that is not parked, Unix milliseconds; 0 = there is none. */

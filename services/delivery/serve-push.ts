@@ -107,11 +107,13 @@ export function pushing(engine: EngineView, waiters: Waiters) {
         ),
       };
     },
-    async resolveKeys({ partyOin, schoolOin, key, action }: ResolveKeysRequest): Promise<ResolveKeysResponse> {
+    async resolveKeys({ partyOin, schoolOin, key, action, ...how }: ResolveKeysRequest): Promise<ResolveKeysResponse> {
       if (action !== 'retry' && action !== 'drop' && action !== 'stop')
         throw new GatewayError('wire.invalid', 'An action is retry, drop or stop.', { where: 'action' });
       let done = { keys: 0, rows: 0 };
-      const which = { party: partyOin, school: schoolOin, key };
+      const { code, fromMs, untilMs } = how;
+      const times = { fromMs: Number(fromMs ?? 0n), untilMs: Number(untilMs ?? 0n) };
+      const which = { party: partyOin, school: schoolOin, key, code, ...times };
       await engine.note((unit) => {
         done = resolve(unit, which, action);
       });

@@ -25,7 +25,7 @@ import {
   type Way,
 } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
-import { failing, refusedSchools, standingOf, wake } from './push.ts';
+import { failing, meant, refusedSchools, standingOf, wake } from './push.ts';
 import { reconciledServed } from './reconciled.ts';
 import { listScores } from './scores.ts';
 import { pushing } from './serve-push.ts';
@@ -39,8 +39,10 @@ import {
   type MailRow,
   mail,
   type ParkedKeyRow,
+  type PushKeyRow,
   parkedKeys,
   STOPPED,
+  setAside,
 } from './tables.ts';
 
 const PAGE = 200;
@@ -50,6 +52,8 @@ const LONGEST_WAIT_MS = 30_000;
 const COUNTED = 100_000;
 /** Keys parked at endpoints that one list names. */
 const SHOWN_KEYS = 1000;
+/** Of these so many name the message that waits first: each is looked up. */
+const SHOWN_FLOWS = 100;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   engine.onCommit((_touched, elsewhere) => waiters.settled(elsewhere));
@@ -131,10 +135,11 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       const told = engine.list(bodies, { equals: [flowId], limit: LARGEST_PAGE });
       return { deliveries: told.flatMap((body) => deliveriesOf(engine, body)) };
     },
-    listParkedRows({ schoolOin, partyOin }) {
+    listParkedRows({ schoolOin, partyOin, code, ...times }) {
+      const how = { code, fromMs: Number(times.fromMs ?? 0n), untilMs: Number(times.untilMs ?? 0n) };
       const groups = new Map<string, { row: Readonly<ParkedKeyRow>; rows: number; sinceMs: number }>();
       for (const row of engine.list(parkedKeys, { equals: partyOin === '' ? [] : [partyOin], limit: COUNTED })) {
-        if (schoolOin !== '' && row.school !== schoolOin) continue;
+        if ((schoolOin !== '' && row.school !== schoolOin) || !meant(how, row)) continue;
         const name = [row.party, row.school, row.service, row.code].join('|');
         const group = groups.get(name);
         if (group === undefined) groups.set(name, { row, rows: row.rows, sinceMs: row.sinceMs });
@@ -163,28 +168,32 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
             told: '',
           }))
           .concat(
-            refusedSchools(engine, { party: partyOin, school: schoolOin }).map(({ row, rows, service }) => ({
-              partyOin: row.party,
-              schoolOin: row.school,
-              service: service as Service,
-              code: row.code,
-              rows: BigInt(rows),
-              sinceMs: BigInt(row.sinceMs),
-              standard: row.standard,
-              key: '',
-              attempts: 0,
-              status: row.status,
-              cause: row.cause,
-              nextMs: BigInt(row.untilMs),
-              who: '',
-              told: '',
-            })),
+            refusedSchools(engine, { party: partyOin, school: schoolOin })
+              .filter(({ row }) => meant(how, row))
+              .map(({ row, rows, service }) => ({
+                partyOin: row.party,
+                schoolOin: row.school,
+                service: service as Service,
+                code: row.code,
+                rows: BigInt(rows),
+                sinceMs: BigInt(row.sinceMs),
+                standard: row.standard,
+                key: '',
+                attempts: 0,
+                status: row.status,
+                cause: row.cause,
+                nextMs: BigInt(row.untilMs),
+                who: '',
+                told: '',
+              })),
           )
           .concat(
-            failing(engine, { party: partyOin, school: schoolOin, key: '' })
-              .filter(({ parked }) => parked)
-              .slice(0, SHOWN_KEYS)
-              .map((row) => ({
+            allOf(
+              failing(engine, { party: partyOin, school: schoolOin, key: '', ...how })
+                .filter(({ parked }) => parked)
+                .slice(0, SHOWN_KEYS)
+                .map((row, i) => ({ row, isNamed: i < SHOWN_FLOWS })),
+              ({ row, isNamed }) => ({
                 partyOin: row.party,
                 schoolOin: row.school,
                 service: row.service as Service,
@@ -200,7 +209,9 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
                 who: '',
                 told: '',
                 stopped: row.parked === STOPPED,
-              })),
+                flowId: isNamed ? firstFlowOf(engine, row) : undefined,
+              }),
+            ),
           ),
       };
     },
@@ -214,6 +225,10 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
   };
   return [implement(DeliveryServiceDefinition, { ...handlers, ...others })];
 }
+
+/** The flow of the first message that is set aside of a key. */
+const firstFlowOf = (engine: EngineView, { party, standard, service, school, key }: PushKeyRow): string | undefined =>
+  engine.list(setAside, { equals: [party, standard, service, school, key], limit: 1 })[0]?.flowId;
 
 /** What was dropped, the last first. */
 const droppedOf = (engine: EngineView, party: string, school: string): DroppedRows[] =>

@@ -145,6 +145,29 @@ describe('a party', () => {
     ]);
   });
 
+  test('whose webhooks get other secrets keeps what signs before beside it until the moment that is named', () => {
+    const renewed = (before: StandingParty, webhookSalt: string, webhookBeforeUntilMs: bigint) =>
+      decideParty(before, named({}, { webhookSalt, webhookBeforeUntilMs }), nobody).standing!;
+    const once = renewed(standing, 'one', 1_000n);
+    const of = ({ credentials: { webhookSalt, webhookSaltBefore, webhookBeforeUntilMs } }: StandingParty) => [
+      webhookSalt,
+      webhookSaltBefore,
+      webhookBeforeUntilMs,
+    ];
+    expect(of(once)).toEqual(['one', '', 1_000n]);
+    expect([once.credentials.apiKey, once.credentials.beforeUntilMs]).toEqual([
+      standing.credentials.apiKey,
+      standing.credentials.beforeUntilMs,
+    ]);
+    const twice = renewed(once, 'two', 2_000n);
+    expect(of(twice)).toEqual(['two', 'one', 2_000n]);
+    // What is named otherwise changes nothing of it, and its own secrets neither.
+    expect(of(decideParty(twice, named({ name: 'Anders' }, { apiKey: bytes(9) }), nobody).standing!)).toEqual(
+      of(twice),
+    );
+    expect(of(renewed(twice, 'three', 0n))).toEqual(['three', undefined, undefined]);
+  });
+
   test('has one set of keys: an address or the keys themselves, whichever was given last', () => {
     const at = (before: StandingParty, keys: Partial<CredentialDigests>) =>
       decideParty(before, named({}, keys), nobody).standing!;

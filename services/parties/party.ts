@@ -140,11 +140,23 @@ function mergeCredentials(before: CredentialDigests | undefined, given: Credenti
     klantcode: given.klantcode || before.klantcode,
     klantnaam: given.klantnaam || before.klantnaam,
     ...whatHeldBefore(before, given),
+    ...webhooksAfter(before, given),
     // One set of keys at a time: a new one replaces whichever there was.
     ...(given.jwksUrl !== '' || given.jwks.length > 0
       ? { jwksUrl: given.jwksUrl, jwks: given.jwks }
       : { jwksUrl: before.jwksUrl, jwks: before.jwks }),
     signIn: given.signIn ? { numbers: [...new Set(given.signIn.numbers)].sort() } : before.signIn,
+  };
+}
+
+/** The secrets of its webhooks are renewed by themselves: those of before sign too until the moment that is named. */
+function webhooksAfter(before: CredentialDigests, given: CredentialDigests) {
+  const of = given.webhookSalt === undefined ? before : given;
+  const isBoth = of === given && (given.webhookBeforeUntilMs ?? 0n) > 0n;
+  return {
+    webhookSalt: of.webhookSalt,
+    webhookSaltBefore: isBoth ? (before.webhookSalt ?? '') : of === before ? before.webhookSaltBefore : undefined,
+    webhookBeforeUntilMs: of === before || isBoth ? of.webhookBeforeUntilMs : undefined,
   };
 }
 

@@ -480,6 +480,13 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await answered;
     await page.waitForURL(/product=/);
     await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor();
+    await page.getByText('Partij', { exact: true }).click();
+    await page.getByLabel('Partij (OIN)').fill(platform);
+    await page.getByRole('button', { name: 'Vraag' }).click();
+    await page.waitForURL(/\/why\?party=/);
+    await page.getByText('peer.refused').first().waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'why-party');
     const asked: string[] = [];
     page.on('request', (request) => asked.push(request.url()));
     await page.getByText('Leerling van een school').click();
@@ -611,6 +618,24 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByText(/Opgegeven: (1 bericht|\d+ berichten), 1 sleutel/).waitFor();
     const parked = async () => (await at.operator.listParked({})).rows.filter(({ standard }) => standard === 'webhook');
     expect(await parked()).toEqual([]);
+    // All that is chosen at once; an address that a colleague can open.
+    await grant(refused);
+    await section.getByText('HTTP 422').waitFor();
+    await go('/dead?code=peer.unavailable', /Gestrand/);
+    await page.getByText('Niets gevonden').waitFor();
+    await page.getByLabel('Code').fill('peer.refused');
+    await page.getByLabel('Ontvanger (OIN)').fill(platform);
+    await page.getByRole('button', { name: 'Zoek' }).click();
+    await page.waitForURL(/party=.*code=peer\.refused/);
+    await section.getByText('HTTP 422').waitFor();
+    await section.getByRole('link', { name: 'Bekijk het bericht' }).waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'dead-chosen');
+    await page.getByRole('button', { name: /^Alles opgeven/ }).click();
+    await dialog.getByRole('button', { name: 'Doorgaan' }).click();
+    await page.getByText(/Opgegeven: (1 bericht|\d+ berichten), 1 sleutel/).waitFor();
+    expect(await parked()).toEqual([]);
+    await go('/dead', /Gestrand/);
     // What fails for now is tried again by itself, until somebody has that stopped.
     hook.behaviour = () => 503;
     await grant(eckId(7050));

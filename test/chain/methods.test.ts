@@ -1119,6 +1119,38 @@ const cases: Record<string, Case> = {
       expect(await codeOf(colleague.flows.getFlow({ reference: sent.reference }))).toBe('state.missing');
     },
   },
+  'FlowService.SearchFlows': {
+    call: async (as) => (await as.flows.searchFlows({ text: 'o-1' })).flows,
+    stranger: 'nothing',
+    colleague: 'nothing',
+    effect: async () => {
+      const sent = order(fresh('o'));
+      const { flowId } = await las.orders.placeOrder(sent);
+      const found = async (asked: object) => {
+        const { flows, coveredFromMs, more } = await las.flows.searchFlows(asked);
+        expect(more).toBe(false);
+        return { ids: flows.map((flow) => flow.flowId), coveredFromMs, flows };
+      };
+      const own = await eventually(
+        () => found({ text: sent.orderId }),
+        ({ ids }) => ids.length > 0,
+      );
+      expect(own.flows).toMatchObject([
+        { flowId, method: 'OrderService/PlaceOrder', schoolOin: school, subject: sent.orderId },
+      ]);
+      expect(own.coveredFromMs).toBe(0n);
+      const at = own.flows[0]!.acceptedMs;
+      // By flow, by its own reference, by school; by time.
+      for (const text of [flowId, sent.reference]) expect((await found({ text })).ids).toEqual([flowId]);
+      expect((await found({ text: sent.orderId, schoolOin: otherSchool })).ids).toEqual([]);
+      expect((await found({ text: sent.orderId, fromMs: at, beforeMs: at + 1n })).ids).toEqual([flowId]);
+      expect(await found({ text: sent.orderId, fromMs: at + 1n })).toMatchObject({ ids: [], coveredFromMs: at + 1n });
+      expect((await found({ text: sent.orderId, beforeMs: at })).ids).toEqual([]);
+      // What another sent is found by none of these.
+      for (const text of [flowId, sent.reference, sent.orderId])
+        expect((await colleague.flows.searchFlows({ text, schoolOin: school })).flows).toEqual([]);
+    },
+  },
   'AuditService.GetReceipt': {
     call: async (as) =>
       as.audit.getReceipt({ receiptId: (await las.orders.getOrder({ orderId: 'o-1' })).order!.flowId }),

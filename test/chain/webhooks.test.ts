@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -129,6 +130,42 @@ test('a grant reaches a webhook as its watch would tell it, signed so that the l
   expect([delivered >= 1n, answerP99Ms! >= 1n, deliveryP50Ms !== undefined]).toEqual([true, true, true]);
   expect(scorecard!.lastDeliveredMs).toBeGreaterThan(0n);
   expect(endpoints).toMatchObject([{ standard: 'webhook', state: 'up' }]);
+});
+
+test('while its secret is renewed both sign, so that no message is lost; then the new one alone is enough', async () => {
+  const { webhookSecret, mandatesWebhookSecret, apiKey } = await at.operator.renewSecret({
+    oin: platform.oin,
+    overlapS: 3_600,
+    webhooks: true,
+  });
+  expect(webhookSecret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+  expect(webhookSecret).not.toBe(platform.secret);
+  expect([mandatesWebhookSecret, apiKey]).toEqual(['', '']);
+  const newId = hash('sha256', Buffer.from(webhookSecret.slice(6), 'base64')).slice(0, 16);
+  const byNew = (one: Receiver['requests'][0]) => one.keyId === newId;
+  // The receiver still has the one of before: it finds each signature of ours, and refuses what has none.
+  let sent = 0;
+  await until(async () => {
+    await grant(1);
+    sent += 1;
+    await hook.until(sent);
+    return hook.requests.some(byNew);
+  });
+  hook.secret = webhookSecret;
+  await grant(1);
+  await hook.until(sent + 1);
+  expect(hook.problems).toEqual([]);
+  // Other words about the party leave it as it is.
+  const endpoints = [{ standard: 'webhook', url: hook.url, maxInFlight: 0, maxPerSecond: 0 }];
+  const again = await at.operator.addParty({
+    party: { oin: platform.oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM], endpoints },
+  });
+  expect(again.webhookSecret).toBe('');
+  await grant(1);
+  await hook.until(sent + 2);
+  await expect(at.operator.renewSecret({ oin: las.oin, overlapS: 0, webhooks: true })).rejects.toMatchObject({
+    code: 'state.missing',
+  });
 });
 
 test('many go together, each learner in order, once each', async () => {

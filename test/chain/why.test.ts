@@ -497,6 +497,79 @@ test('a party learns of its own only', async () => {
   );
 });
 
+test('a party: its endpoint, what waits for it, whose yes is missing, and what it sent that was refused', async () => {
+  const platform = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
+  const nothing = 'Nothing of this party waits, and nothing waits for it.';
+  const asked = { partyOin: platform.oin };
+  expect(await at.operator.whyBlocked(asked as never)).toMatchObject({ blockers: [], told: nothing });
+  // Nobody listens there.
+  const endpoints = [{ standard: 'webhook', url: 'http://127.0.0.1:9/hook', maxInFlight: 0, maxPerSecond: 0 }];
+  await at.operator.addParty({
+    party: { oin: platform.oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM], endpoints },
+  });
+  const [of, later] = [await aSchool(), await aSchool()];
+  await sendAll(publisher.catalogue.publishProducts(), [
+    {
+      reference: `p-${of.n}`,
+      product: { productId: of.productId, title: 'Taal', platformOin: platform.oin, licence: { licensed: true } },
+    },
+  ]);
+  await mandate(of);
+  await at.mandate(of.oin, platform.oin, forSeller);
+  await at.mandate(later.oin, platform.oin, [Service.SERVICE_ENTITLEMENT], { confirm: false });
+  expect(await grant(of, { orderId: '', lineId: '' })).toEqual([]);
+  const seen = async (more: Partial<WhyBlockedRequest> = {}) => {
+    const request = { ...asked, ...more } as never;
+    return [await at.operator.whyBlocked(request), await platform.flows.whyBlocked(request)];
+  };
+  const unconfirmed = {
+    code: 'mandate.unconfirmed',
+    who: 'school',
+    partyOin: later.oin,
+    remedy: expect.stringContaining('The school confirms'),
+  };
+  const refused = { code: 'peer.unavailable', partyOin: platform.oin, lastStep: 'webhook of delivery' };
+  await until(async () => {
+    for (const { blockers, told } of await seen()) {
+      expect(blockers).toMatchObject([unconfirmed, { ...refused, told: expect.stringContaining('gave no answer') }]);
+      expect(told).toContain('There is one more cause.');
+    }
+  });
+  for (const { blockers } of await seen({ schoolOin: of.oin })) expect(blockers).toMatchObject([refused]);
+
+  // What waits for a mandate that ended is that school's to decide; who is stopped waits for us.
+  const { mandateId } = await at.mandate(of.oin, platform.oin, [Service.SERVICE_ROSTER]);
+  await at.operator.changeMandate({ mandateId, change: 'stop' });
+  await at.operator.stopParty({ oin: platform.oin, reason: 'breach-2' });
+  await until(async () => {
+    const { blockers } = await at.operator.whyBlocked(asked as never);
+    expect(blockers.map(({ code, who }) => [code, who])).toContainEqual(['mandate.suspended', 'us']);
+  });
+
+  // What it sent and nobody took.
+  const lone = await at.party('Zonder mandaat', [Role.ROLE_PUBLISHER]);
+  const [ack] = await sendAll(lone.entitlements.grantEntitlements(), [
+    { reference: 'lone-1', schoolOin: of.oin, terms: { entitlementId: 'lone-1', productId: of.productId } },
+  ]);
+  expect(ack!.refusals).toHaveLength(1);
+  await until(async () => {
+    const { blockers } = await lone.flows.whyBlocked({ partyOin: lone.oin } as never);
+    expect(blockers).toMatchObject([{ code: ack!.refusals[0]!.code, lastStep: 'door' }]);
+    expect(blockers[0]!.told).toContain('was refused 1 time in a day');
+  });
+  // Of another party nobody is told whether it is there.
+  expectTold(await refusedCall(lone.flows.whyBlocked(asked as never)), 'state.missing', [platform.oin], 'party_oin');
+  expectTold(
+    await refusedCall(at.operator.whyBlocked({ partyOin: '00000099999999999000' } as never)),
+    'state.missing',
+    [],
+    'party_oin',
+  );
+  expectTold(await refusedCall(at.operator.whyBlocked({ ...asked, orderId: 'order-9' } as never)), 'wire.invalid', [
+    'order-9',
+  ]);
+});
+
 test('what cannot be answered is told', async () => {
   const of = await aSchool();
   expectTold(

@@ -26,23 +26,39 @@ export const renewSecret: Command = {
       check: (value) =>
         /^\d{1,3}$/.test(value) && Number(value) <= MOST_H ? undefined : `must be 0 to ${MOST_H} hours`,
     },
+    webhooks: {
+      about: 'Instead, renew what its webhooks are signed with; both sign until the old one holds no longer.',
+    },
   },
   notes: ['Tokens that were issued before are good for ten minutes at most.'],
   async run(call): Promise<Result> {
     const party = partyNamed(call);
     const overlapS = Number(call.one('overlap') ?? OVERLAP_H) * 3600;
-    const answer = await call.gateway().ask('renewSecret', { oin: party, overlapS });
+    const webhooks = call.has('webhooks');
+    const answer = await call.gateway().ask('renewSecret', { oin: party, overlapS, webhooks });
     const refusal = refusalIn(answer.decision);
     if (refusal) throw refusal;
     const { clientId, clientSecret, apiKey, beforeUntilMs, flowId, decision } = answer;
     const until = beforeUntilMs > 0n ? new Date(Number(beforeUntilMs)).toISOString() : null;
+    const { webhookSecret, mandatesWebhookSecret, holdingsSecret } = answer;
+    const ofWebhooks = { webhookSecret, mandatesWebhookSecret, holdingsSecret };
+    const named: [string, string][] = webhooks
+      ? [
+          ['webhook secret', webhookSecret],
+          ['webhook-mandates secret', mandatesWebhookSecret],
+          ['holdings secret', holdingsSecret],
+        ]
+      : [
+          ['client id', clientId],
+          ['client secret', clientSecret],
+          ['api key', apiKey],
+        ];
+    const given = Object.fromEntries(Object.entries(ofWebhooks).map(([name, secret]) => [name, secret || null]));
     return {
-      json: { oin: party, clientId, clientSecret, apiKey, oldUntil: until },
+      json: { oin: party, ...(webhooks ? given : { clientId, clientSecret, apiKey }), oldUntil: until },
       text: list([
         ['oin', party],
-        ['client id', clientId],
-        ['client secret', clientSecret],
-        ['api key', apiKey],
+        ...named.filter(([, secret]) => secret !== ''),
         ['old ones hold', until === null ? 'no longer' : `until ${dutchTime(beforeUntilMs)}`],
       ]),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.

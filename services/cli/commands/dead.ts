@@ -8,15 +8,38 @@ import { age, counted, dutchTime, isoTime, paragraph, table } from '../print.ts'
 import { misuse, Problem } from '../problem.ts';
 import { mailboxWord, whoMustAct } from '../words.ts';
 import { named } from './mandate.ts';
+import { moment, momentOf } from './replay.ts';
 
 const whoFor = (code: string): string => (isFault(code) ? faults[code].who : 'us');
+
+const code = (value: string): string | undefined =>
+  isFault(value) ? undefined : 'must be a code, as eduk dead list shows it';
+const since = {
+  from: { about: 'Only what waits or fails since this moment or later.', value: 'TIME', check: moment },
+  until: { about: 'Only what waits or fails since before this moment.', value: 'TIME', check: moment },
+} as const;
+
+/** What the command line chooses, by party, school, fault and time. */
+const chosen = (call: Call) => ({
+  partyOin: call.one('party') ?? '',
+  schoolOin: call.one('school') ?? '',
+  code: call.one('code') ?? '',
+  fromMs: BigInt(call.one('from') === undefined ? 0 : momentOf(call.one('from')!)),
+  untilMs: BigInt(call.one('until') === undefined ? 0 : momentOf(call.one('until')!)),
+});
 
 export const listDead: Command = {
   name: 'dead list',
   about: 'List what waits because it failed: parked keys, and rows of mailboxes that may not be sent.',
-  flags: { school: schoolFlag('Rows of this school only.') },
+  flags: {
+    party: { about: 'Only what is for this party.', value: 'OIN', check: oin },
+    school: schoolFlag('Rows of this school only.'),
+    code: { about: 'Only what waits or failed with this fault.', value: 'CODE', check: code },
+    ...since,
+  },
+  notes: ['eduk dead retry, stop and drop take the same words: what is listed is what they are about.'],
   async run(call): Promise<Result> {
-    const answer = await call.gateway().ask('listParked', { schoolOin: call.one('school') ?? '' });
+    const answer = await call.gateway().ask('listParked', chosen(call));
     const { keys, names, endpoints, dropped } = answer;
     const rows = answer.rows.filter(({ standard }) => standard === '');
     const unsent = answer.rows.filter(({ standard }) => standard !== '');
@@ -50,6 +73,7 @@ export const listDead: Command = {
         service: mailboxWord(row.service),
         standard: row.standard,
         key: row.key,
+        flowId: row.flowId || null,
         code: row.code,
         cause: row.cause || null,
         told: row.told || null,
@@ -187,11 +211,15 @@ function unsentTables(unsent: readonly ParkedRows[], names: readonly PartyName[]
 const selection = {
   party: { about: 'Only what this party did not take.', value: 'OIN', check: oin },
   school: schoolFlag('Only deliveries of this school.'),
+  code: { about: 'Only what failed with this fault.', value: 'CODE', check: code },
+  ...since,
 } as const;
+const SELECTS = ['party', 'school', 'code', 'from', 'until'] as const;
+const selects = (call: Call): boolean => SELECTS.some((flag) => call.one(flag) !== undefined);
 
-/** Deliveries that the command line names: by key, party or school. */
+/** Deliveries that the command line names: by key, party, school, fault or time. */
 async function resolve(call: Call, action: 'retry' | 'drop' | 'stop'): Promise<{ keys: number; rows: number }> {
-  const which = { partyOin: call.one('party') ?? '', schoolOin: call.one('school') ?? '', action };
+  const which = { ...chosen(call), action };
   const named = call.args('KEY');
   const sum = { keys: 0, rows: 0 };
   for (const key of named.length === 0 ? [''] : named) {
@@ -216,14 +244,14 @@ export const retryDead: Command = {
     const [named, consumer, stream] = [call.args('KEY'), call.one('consumer'), call.one('stream')];
     const isOfLog = consumer !== undefined || stream !== undefined;
     const isOfDelivery = call.one('party') !== undefined || call.one('school') !== undefined;
-    if (named.length === 0 && !isOfLog && !isOfDelivery && !call.has('all'))
-      throw misuse('Say which: keys, --consumer, --stream, --party, --school or --all.');
+    if (named.length === 0 && !isOfLog && !selects(call) && !call.has('all'))
+      throw misuse('Say which: keys, --consumer, --stream, --party, --school, --code, --from, --until or --all.');
     if (isOfLog && isOfDelivery)
       throw misuse(
         'A key is parked by a consumer, or at a party: not both --consumer or --stream and --party or --school.',
       );
     const gateway = call.gateway();
-    const { keys, endpoints } = await gateway.ask('listParked', {});
+    const { keys, endpoints } = await gateway.ask('listParked', chosen(call));
     const wanted = keys.filter(
       (one) =>
         !isOfDelivery &&
@@ -234,7 +262,10 @@ export const retryDead: Command = {
     const sent = isOfLog ? { keys: 0, rows: 0 } : await resolve(call, 'retry');
     // An endpoint that said 410 is sent to again, though no key of it had parked.
     const party = call.one('party') ?? '';
-    const meant = endpoints.filter((one) => !isOfLog && named.length === 0 && (party === '' || one.partyOin === party));
+    const isNarrow = (['code', 'from', 'until'] as const).some((flag) => call.one(flag) !== undefined);
+    const meant = endpoints.filter(
+      (one) => !isOfLog && !isNarrow && named.length === 0 && (party === '' || one.partyOin === party),
+    );
     const woken = meant.filter(({ state }) => state === 'gone');
     if (wanted.length === 0 && sent.keys === 0 && woken.length === 0 && !call.has('all'))
       throw new Problem(
@@ -280,8 +311,8 @@ export const stopDead: Command = {
     'What is under way is not called back; if it fails, it is not sent again. What was never sent is sent as before.',
   ],
   async run(call): Promise<Result> {
-    const isAny = call.args('KEY').length > 0 || call.one('party') !== undefined || call.one('school') !== undefined;
-    if (!isAny && !call.has('all')) throw misuse('Say which: keys, --party, --school or --all.');
+    if (call.args('KEY').length === 0 && !selects(call) && !call.has('all'))
+      throw misuse('Say which: keys, --party, --school, --code, --from, --until or --all.');
     const stopped = await resolve(call, 'stop');
     if (stopped.keys === 0) throw new Problem('state.missing', 'Nothing like this is sent again.');
     return {
@@ -297,8 +328,8 @@ export const dropDead: Command = {
   arguments: [{ name: 'KEY', about: 'Keys, as eduk dead list shows them.', optional: true, many: true }],
   flags: selection,
   async run(call): Promise<Result> {
-    if (call.args('KEY').length === 0 && call.one('party') === undefined && call.one('school') === undefined)
-      throw misuse('Say which: keys, --party or --school.');
+    if (call.args('KEY').length === 0 && !selects(call))
+      throw misuse('Say which: keys, --party, --school, --code, --from or --until.');
     const dropped = await resolve(call, 'drop');
     if (dropped.keys === 0) throw new Problem('state.missing', 'Nothing like this waits at an endpoint.');
     return {

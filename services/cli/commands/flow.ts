@@ -210,22 +210,25 @@ const whyJson = ({ told, blockers, has, earlier, partial }: WhyBlockedResponse) 
 
 export const whyBlocked: Command = {
   name: 'flow why',
-  about: 'Say why an order, a product or a learner has no material yet: what blocks, who must act, and how.',
+  about: 'Say why an order, product or learner has no material, or a party nothing: what blocks, who acts.',
   flags: {
     order: { about: 'By order.', value: 'ORDER' },
     product: { about: 'By product, at a school.', value: 'PRODUCT' },
     learner: { about: 'By learner: ECK iDs or keys of the administration on standard input, one a line.' },
+    party: { about: 'By party: what keeps its messages from arriving, and those for it.', value: 'OIN', check: oin },
     school: schoolFlag('The school; needed for a product or learner.'),
   },
   async run(call): Promise<Result> {
-    const [order, product, schoolOin] = [call.one('order'), call.one('product'), call.one('school') ?? ''];
-    if ([order !== undefined, product !== undefined, call.has('learner')].filter(Boolean).length !== 1)
-      throw misuse('Ask by --order, by --product or by --learner.');
-    if (order === undefined && schoolOin === '') throw misuse('Name the school: --school BRIN|OIN.');
+    const [order, product, partyOin] = [call.one('order'), call.one('product'), call.one('party')];
+    const schoolOin = call.one('school') ?? '';
+    const asked = [order !== undefined, product !== undefined, partyOin !== undefined, call.has('learner')];
+    if (asked.filter(Boolean).length !== 1) throw misuse('Ask by --order, by --product, by --learner or by --party.');
+    if (order === undefined && partyOin === undefined && schoolOin === '')
+      throw misuse('Name the school: --school BRIN|OIN.');
     if (call.has('learner')) return byLearner(call, schoolOin);
     const answer = await call
       .gateway()
-      .ask('whyBlocked', { schoolOin, orderId: order ?? '', productId: product ?? '' });
+      .ask('whyBlocked', { schoolOin, orderId: order ?? '', productId: product ?? '', partyOin: partyOin ?? '' });
     return { json: whyJson(answer), text: reasons(answer, call) };
   },
 };

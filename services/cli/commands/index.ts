@@ -4,6 +4,7 @@ import { listAlerts, testAlerts } from './alert.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
+import { completionFor } from './completion.ts';
 import { conformUwlr } from './conform.ts';
 import { endLink, linkToPage, listLinks, openConsole } from './console.ts';
 import { partyKeys, partySignIn, renewSecret } from './credentials.ts';
@@ -144,6 +145,7 @@ export const commands: readonly Command[] = [
   move,
   backup,
   restore,
+  completionFor(() => commands),
 ];
 
 /** Names that the design gives to later versions: who types one is told so, instead of being sent to another command. */

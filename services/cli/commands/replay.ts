@@ -14,9 +14,9 @@ const BAR = 24;
 const RATE = 50;
 
 /** A moment as a person types it: a Dutch day, or a time with its zone. */
-const momentOf = (text: string): number =>
+export const momentOf = (text: string): number =>
   /^\d{4}-\d{2}-\d{2}$/.test(text) ? startOfDutchDay(text) : Date.parse(text);
-const moment = (text: string): string | undefined =>
+export const moment = (text: string): string | undefined =>
   /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text) && !Number.isNaN(momentOf(text))
     ? undefined
     : 'must be a day, YYYY-MM-DD, or a time such as 2026-11-23T08:30:00+01:00';

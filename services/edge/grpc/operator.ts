@@ -48,7 +48,7 @@ import { checkGrammar } from '../labels.ts';
 import { exportSchool } from '../leaving/export.ts';
 import { previewForget } from '../leaving/forget.ts';
 import { saidOf, UWLR } from '../out/results.ts';
-import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
+import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKeys, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { launches } from '../reads/launches.ts';
@@ -61,7 +61,7 @@ import { getReceipt } from '../reads/receipts.ts';
 import { reviewsOf } from '../reads/reviews.ts';
 import { scorecard } from '../reads/scores.ts';
 import { searchFlows, showOverview } from '../reads/search.ts';
-import { whyBlocked } from '../reads/why.ts';
+import { why } from '../reads/why-party.ts';
 import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
@@ -159,8 +159,7 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
   };
 };
 
-const webhookKeyOf = ({ door }: Gate, oin: string, url: string): Buffer =>
-  webhookKey(door, oin, url, door.chain.standing(oin)?.pseudonyms);
+const webhookKeyOf = ({ door }: Gate, oin: string, url: string): Buffer => webhookKeys(door, oin, url)[0];
 
 /** Endpoints for results over UWLR of which nobody has written down how they are spoken to. */
 const unsetEndpoints = ({ door, administrations }: Gate): string[] => {
@@ -367,13 +366,38 @@ async function holdNamed(gate: Gate, holdId: string) {
 }
 
 const renewSecretAnswer = async (request: op.RenewSecretRequest, gate: Gate): Promise<op.RenewSecretResponse> => {
-  const [clientSecret, apiKey] = [newClientSecret(), newApiKey()];
-  const beforeUntilMs = request.overlapS === 0 ? 0 : gate.door.clock.now() + request.overlapS * 1000;
-  const digests = { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey) };
-  const { flowId } = await take(renewSecret(digests, beforeUntilMs), request, operator, gate);
+  const { chain, clock } = gate.door;
+  const signedFor = [WEBHOOK, MANDATES_WEBHOOK, HOLDINGS];
+  const party = chain.party(request.oin);
+  if (request.webhooks && party && signedFor.every((standard) => urlOf(party, standard) === undefined))
+    throw new GatewayError('state.missing', 'This party has no webhook, and no address where it is asked.', {
+      where: 'webhooks',
+    });
+  const beforeUntilMs = BigInt(request.overlapS === 0 ? 0 : clock.now() + request.overlapS * 1000);
+  const [clientSecret, apiKey] = request.webhooks ? ['', ''] : [newClientSecret(), newApiKey()];
+  const renewed = request.webhooks
+    ? { webhookSalt: newId(), webhookBeforeUntilMs: beforeUntilMs }
+    : { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey), beforeUntilMs };
+  const { flowId } = await take(renewSecret(renewed), request, operator, gate);
   const decision = await decided(gate, flowId);
-  const { clientId } = gate.door.chain.credentials(request.oin)!;
-  return { clientId, clientSecret, apiKey, beforeUntilMs: BigInt(beforeUntilMs), flowId, decision };
+  const { clientId, webhookSalt } = chain.credentials(request.oin)!;
+  // Not decided yet, or renewed anew by another operator at the same moment: then what stands is not what was asked here.
+  const isOurs = request.webhooks && webhookSalt === renewed.webhookSalt;
+  const secretOf = (standard: string): string => {
+    const url = urlOf(chain.party(request.oin), standard);
+    return isOurs && url !== undefined ? webhookSecret(webhookKeyOf(gate, request.oin, url)) : '';
+  };
+  return {
+    clientId,
+    clientSecret,
+    apiKey,
+    beforeUntilMs,
+    flowId,
+    decision,
+    webhookSecret: secretOf(WEBHOOK),
+    mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
+    holdingsSecret: secretOf(HOLDINGS),
+  };
 };
 
 const REPLACE = 'eduk.operator.v1.ReplaceNumberRequest';
@@ -546,7 +570,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   },
   listFlows: (request: op.ListFlowsRequest, gate) => searchFlows(request, gate),
   showOverview: (_request: op.ShowOverviewRequest, gate) => showOverview(gate),
-  whyBlocked: (request: op.WhyBlockedRequest, gate) => whyBlocked(request, operator, gate),
+  whyBlocked: (request: op.WhyBlockedRequest, gate) => why(request, operator, gate),
   showReadiness: async (request: op.ShowReadinessRequest, gate): Promise<op.ShowReadinessResponse> => {
     const asked = request.asked ?? ReadinessRequest.fromPartial({});
     if (request.partyOin === '') return { readiness: await readiness(asked, operator, gate) };
@@ -966,13 +990,22 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   }),
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;
-    const [{ parked: keys }, { parked: known, dropped }, { endpoints: all }] = await Promise.all([
+    const { schoolOin, partyOin, code, fromMs, untilMs } = request;
+    const [{ parked: all }, { parked: waiting, dropped }, { endpoints: known }] = await Promise.all([
       log.listParked({ limit: 1000 }),
-      delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
-      delivery.listEndpoints({ idle: false, partyOin: '' }),
+      delivery.listParkedRows({ schoolOin, partyOin, code, fromMs, untilMs }),
+      delivery.listEndpoints({ idle: false, partyOin }),
     ]);
-    const rows = known.map((row) => ({ ...row, ...saidOf(row.cause) }));
-    const endpoints = all.filter(({ state }) => state !== 'up');
+    // What a service could not handle is of no party.
+    const keys = all.filter(
+      (key) =>
+        partyOin === '' &&
+        (code === '' || key.code === code) &&
+        key.sinceMs >= fromMs &&
+        (untilMs === 0n || key.sinceMs < untilMs),
+    );
+    const rows = waiting.map((row) => ({ ...row, ...saidOf(row.cause) }));
+    const endpoints = known.filter(({ state }) => state !== 'up');
     const named = [
       ...[...rows, ...dropped].flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),
       ...endpoints.map(({ partyOin }) => partyOin),

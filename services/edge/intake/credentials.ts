@@ -49,11 +49,8 @@ function mustGoOn(oin: string, { chain }: Pick<Door, 'chain'>): void {
     );
 }
 
-/** `digests`: of the new secret and key. */
-export function renewSecret(
-  digests: Pick<CredentialDigests, 'clientSecret' | 'apiKey'>,
-  beforeUntilMs: number,
-): Intake<RenewSecretRequest> {
+/** `renewed`: digests of the new secret and key, or the salt of its webhooks, and until when what was before holds. */
+export function renewSecret(renewed: Partial<CredentialDigests>): Intake<RenewSecretRequest> {
   const reference = newId();
   return {
     method: 'OperatorService/RenewSecret',
@@ -71,7 +68,7 @@ export function renewSecret(
       if (overlapS > LONGEST_OVERLAP_S)
         throw new GatewayError('wire.invalid', 'Old secrets hold for thirty days at most.', { where: 'overlap_s' });
     },
-    events: ({ oin }) => submitted(oin, { ...digests, beforeUntilMs: BigInt(beforeUntilMs) }),
+    events: ({ oin }) => submitted(oin, renewed),
   };
 }
 

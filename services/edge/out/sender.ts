@@ -26,7 +26,7 @@ import { Breakers } from './breakers.ts';
 import { posterFor, TIMEOUT_MS } from './post.ts';
 import { CLOSED, UNNAMED } from './reopening.ts';
 import { type ResultsOverUwlr, UWLR } from './results.ts';
-import { signed, webhookKey } from './sign.ts';
+import { signed, webhookKeys } from './sign.ts';
 
 export interface SenderOptions {
   /** What requests go through; closed when the sender stops. */
@@ -181,10 +181,11 @@ export function startSender(
     const { attemptId, partyOin, rows, url } = attempt;
     const id = rows.length === 1 ? uuidText(rows[0]!.eventId) : attemptId;
     const seconds = Math.floor(door.clock.now() / 1000);
+    const [key, ...before] = webhookKeys(door, partyOin, url);
     const headers = {
       'content-type': CONTENT_TYPE,
       'user-agent': `eduk-gateway/${version}`,
-      ...signed(webhookKey(door, partyOin, url, door.chain.standing(partyOin)?.pseudonyms), id, seconds, bytes),
+      ...signed(key, id, seconds, bytes, before),
     };
     const answer = await breakers.through(attempt, () => poster.post(url, headers, bytes, isMine));
     if (answer === undefined) return KEPT_BACK;

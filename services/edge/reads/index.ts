@@ -23,6 +23,7 @@ import {
   type LaunchesRequest,
   type PreflightRequest,
   type ReadinessRequest,
+  type SearchFlowsRequest,
   type WhyBlockedRequest,
 } from '#proto/eduk/gateway/v1/flow';
 import {
@@ -67,7 +68,8 @@ import { readiness } from './readiness.ts';
 import { getLogConsistency, getLogHead, getReceipt } from './receipts.ts';
 import { showResults } from './results.ts';
 import { scorecard } from './scores.ts';
-import { whyBlocked } from './why.ts';
+import { searchOwnFlows } from './search.ts';
+import { why } from './why-party.ts';
 
 export type Read = (request: any, caller: Caller, gate: Gate) => Promise<unknown>;
 
@@ -446,9 +448,13 @@ export const reads: readonly { definition: { fullName: string }; methods: Record
     definition: FlowServiceDefinition,
     methods: {
       getFlow,
+      searchFlows: async (request: SearchFlowsRequest, caller, gate) => {
+        requireRole(caller, []);
+        return searchOwnFlows(request, caller, gate);
+      },
       whyBlocked: async (request: WhyBlockedRequest, caller, gate) => {
         requireRole(caller, []);
-        return whyBlocked(request, caller, gate);
+        return why(request, caller, gate);
       },
       readiness: (request: ReadinessRequest, caller, gate) => readiness(request, caller, gate),
       preflight: (request: PreflightRequest, caller, gate) => preflight(request, caller, gate),

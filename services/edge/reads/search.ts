@@ -1,7 +1,9 @@
 import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
 import type { FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
+import type { SearchFlowsRequest, SearchFlowsResponse } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
-import { operator } from '../caller.ts';
+import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
+import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { flowNow } from './flows.ts';
@@ -115,6 +117,33 @@ async function ofLearner(
     learners: entitlements.learners,
     subjects: answered.flatMap(([{ subjects }, services]) => subjects.map((one) => ({ ...one, services }))),
     coveredFromMs: answered.reduce((last, [{ coveredFromMs }]) => (coveredFromMs > last ? coveredFromMs : last), 0n),
+  };
+}
+
+/** Of a party's own messages. Faults: none of its own; of others nothing is found. */
+export async function searchOwnFlows(
+  { fromMs, schoolOin, ...asked }: SearchFlowsRequest,
+  caller: Caller,
+  gate: Gate,
+): Promise<SearchFlowsResponse> {
+  // A token for one school knows of that school alone.
+  if (caller.school !== undefined && schoolOin !== '' && schoolOin !== caller.school)
+    return { flows: [], coveredFromMs: 0n, more: false };
+  const request = ListFlowsRequest.fromPartial({
+    ...asked,
+    partyOin: caller.oin,
+    schoolOin: caller.school ?? schoolOin,
+  });
+  const { flows, coveredFromMs, more } = await searchFlows(request, gate);
+  // A flow began a moment before it was accepted, and it is that by which they are put in order.
+  const within = flows.filter(
+    ({ acceptedMs }) => acceptedMs >= fromMs && (asked.beforeMs === 0n || acceptedMs < asked.beforeMs),
+  );
+  return {
+    flows: within.map(({ partyOin: _, ...found }) => found),
+    // What is older than was asked for need not have been looked at.
+    coveredFromMs: coveredFromMs <= fromMs ? fromMs : coveredFromMs,
+    more: more && flows.every(({ acceptedMs }) => acceptedMs >= fromMs),
   };
 }
 

@@ -17,12 +17,12 @@ import {
 } from '#kernel';
 import { EntitlementState, LineState } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
-import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
+import type { ChangeHold, EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
 import type { Blocker, WhyBlockedRequest, WhyBlockedResponse } from '#proto/eduk/gateway/v1/flow';
 import type { OrderRow } from '#proto/eduk/orders/v1/orders';
 import type { Hold } from '#proto/eduk/rosters/v1/rosters';
 import type { Caller } from '../caller.ts';
-import type { FrozenBy } from '../chain.ts';
+import type { Chain, FrozenBy } from '../chain.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { settle } from '../settle.ts';
@@ -93,10 +93,10 @@ const weight: Partial<Record<Fault, number>> = {
 };
 
 /** `earlier`: nothing waits for it any more. `aside`: it holds up something, but perhaps not what was asked. */
-type Found = Partial<Blocker> & { code: Fault; earlier?: boolean; aside?: boolean };
+export type Found = Partial<Blocker> & { code: Fault; earlier?: boolean; aside?: boolean };
 
 /** A refusal of longer ago that nobody sent again explains, and no longer stands in the way. Milliseconds. */
-const OLD_REFUSAL_MS = 24 * 3_600_000;
+export const OLD_REFUSAL_MS = 24 * 3_600_000;
 /** Pages of 1,000 looked at: more than a large school has. */
 const MOST_PAGES = 50;
 /** Of one kind of cause so many are told one by one; the rest are counted with the last. */
@@ -317,49 +317,16 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   const mayComeWithIt = learner === undefined || orders.some(({ expected }) => expected);
   for (const hold of holds.filter(({ forgets }) => forgets === 0))
     found.push({
+      ...rosterHeld(hold, chain),
       aside: !mayComeWithIt && !(await touches(gate, hold, learner ? new Set([learner]) : learners)),
-      code: hold.reason === FREEZE ? 'freeze.holds' : 'hold.pending',
-      partyOin: hold.schoolOin,
-      who: hold.reason === FREEZE ? 'us' : 'school',
-      lastStep: 'RosterHeld',
-      sinceMs: hold.sinceMs,
-      flowId: hold.flowId,
-      learners: hold.difference?.left ?? 0,
-      told:
-        hold.reason === FREEZE
-          ? `A roster of ${hold.schoolYear}${ofSite(hold)} waits: ${frozenWords(chain.frozen({ kind: 'rename', schools: [hold.schoolOin], parties: [hold.byOin] }))}`
-          : `A roster of ${hold.schoolYear}${ofSite(hold)} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
   for (const hold of changes.holds) {
     if (!all && hold.byOin !== caller.oin) continue;
-    const held = hold.products.filter(({ entitlements }) => entitlements > 0);
-    const isAsked = request.productId === '' || held.some(({ productId }) => productId === request.productId);
-    const sum = (of: (one: (typeof held)[number]) => number) => held.reduce((count, one) => count + of(one), 0);
-    found.push({
-      // What is withdrawn goes on until then: it keeps nobody from anything.
-      aside: !isAsked || learner !== undefined,
-      code: hold.reason === FREEZE ? 'freeze.holds' : 'hold.pending',
-      partyOin: hold.schoolOin,
-      who: hold.reason === FREEZE ? 'us' : 'school',
-      productId: held.length === 1 ? held[0]!.productId : '',
-      lastStep: 'EntitlementChangeHeld',
-      sinceMs: hold.sinceMs,
-      flowId: hold.flowId,
-      // Of several products the same learner counts each time.
-      learners: held.length === 1 ? held[0]!.learners : 0,
-      told:
-        hold.reason === FREEZE
-          ? `Withdrawals of ${counted(
-              sum((one) => one.entitlements),
-              'entitlement',
-              'entitlements',
-            )} wait: ${frozenWithdrawal(chain.frozen({ kind: 'withdraw', schools: [hold.schoolOin], parties: [hold.byOin] }))}`
-          : `Withdrawals of ${counted(
-              sum((one) => one.entitlements),
-              'entitlement',
-              'entitlements',
-            )} wait for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
-    });
+    const isAsked =
+      request.productId === '' ||
+      hold.products.some(({ productId, entitlements }) => entitlements > 0 && productId === request.productId);
+    // What is withdrawn goes on until then: it keeps nobody from anything.
+    found.push({ ...changesHeld(hold, chain), aside: !isAsked || learner !== undefined });
   }
   const keys = new Set([school, request.orderId, ...products, ...learners].filter((key) => key !== ''));
   if (all)
@@ -420,12 +387,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     throw new GatewayError('state.missing', all ? 'No order has this id.' : 'No order of yours has this id.', {
       where: 'order_id',
     });
-  const ranked = folded(dedupe(found)).sort((a, b) => rank(a) - rank(b));
-  const told = (of: readonly Found[]) => of.map((cause) => complete(cause, gate, school));
-  const blockers = told(ranked.filter(({ earlier }) => !earlier));
-  const earlier = told(
-    ranked.filter(({ earlier }) => earlier).sort((a, b) => Number(b.sinceMs ?? 0n) - Number(a.sinceMs ?? 0n)),
-  );
+  const { blockers, earlier } = inOrder(found, gate, school);
   const active = entitlements.filter((row) => isActive(row, today));
   // What a learner has, and how many may be opened; of an order or product, how many licences hold.
   const has = learner ? activeLicences(gate, caller, school, active, known, enrolment) : [];
@@ -441,12 +403,28 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   return { blockers, told: sentences.filter(Boolean).join(' '), has: has.slice(0, MOST_SHOWN), earlier, partial };
 }
 
+/** Causes as they are told: those that stand in the way, the most blocking first, and those of earlier, the newest first. */
+export function inOrder(
+  found: readonly Found[],
+  gate: Gate,
+  school: string,
+): { blockers: Blocker[]; earlier: Blocker[] } {
+  const ranked = folded(dedupe(found)).sort((a, b) => rank(a) - rank(b));
+  const told = (of: readonly Found[]) => of.map((cause) => complete(cause, gate, school));
+  return {
+    blockers: told(ranked.filter(({ earlier }) => !earlier)),
+    earlier: told(
+      ranked.filter(({ earlier }) => earlier).sort((a, b) => Number(b.sinceMs ?? 0n) - Number(a.sinceMs ?? 0n)),
+    ),
+  };
+}
+
 /** Licences of one learner that are shown; all are counted. */
 const MOST_SHOWN = 200;
 
 const rank = ({ code, aside }: Found): number => (aside ? 8 : (weight[code] ?? 9));
 
-const counted = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
+export const counted = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
 
 function hasSentence(active: number, open: number, whose: string): string {
   if (active === 0) return `The learner has no active licence${whose}.`;
@@ -694,6 +672,55 @@ function aboutEntitlement(row: EntitlementRow, today: string, byProduct: boolean
   return undefined;
 }
 
+/** A roster that waits for approval, or for the end of a freeze. */
+export function rosterHeld(hold: Hold, chain: Chain): Found {
+  const roster = `A roster of ${hold.schoolYear}${ofSite(hold)} waits`;
+  const base = {
+    partyOin: hold.schoolOin,
+    lastStep: 'RosterHeld',
+    sinceMs: hold.sinceMs,
+    flowId: hold.flowId,
+    learners: hold.difference?.left ?? 0,
+  };
+  if (hold.reason !== FREEZE)
+    return {
+      ...base,
+      code: 'hold.pending',
+      who: 'school',
+      told: `${roster} for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
+    };
+  const held = chain.frozen({ kind: 'rename', schools: [hold.schoolOin], parties: [hold.byOin] });
+  return { ...base, code: 'freeze.holds', who: 'us', told: `${roster}: ${frozenWords(held)}` };
+}
+
+/** Withdrawals and blocks that wait. */
+export function changesHeld(hold: ChangeHold, chain: Chain): Found {
+  const products = hold.products.filter(({ entitlements }) => entitlements > 0);
+  const many = counted(
+    products.reduce((count, { entitlements }) => count + entitlements, 0),
+    'entitlement',
+    'entitlements',
+  );
+  const base = {
+    partyOin: hold.schoolOin,
+    productId: products.length === 1 ? products[0]!.productId : '',
+    lastStep: 'EntitlementChangeHeld',
+    sinceMs: hold.sinceMs,
+    flowId: hold.flowId,
+    // Of several products the same learner counts each time.
+    learners: products.length === 1 ? products[0]!.learners : 0,
+  };
+  if (hold.reason !== FREEZE)
+    return {
+      ...base,
+      code: 'hold.pending',
+      who: 'school',
+      told: `Withdrawals of ${many} wait for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
+    };
+  const held = chain.frozen({ kind: 'withdraw', schools: [hold.schoolOin], parties: [hold.byOin] });
+  return { ...base, code: 'freeze.holds', who: 'us', told: `Withdrawals of ${many} wait: ${frozenWithdrawal(held)}` };
+}
+
 /** As `eduk hold list` says it. */
 const ofSite = ({ siteCode, administration }: { siteCode: string; administration: string }): string =>
   `${siteCode && ` of site ${siteCode}`}${administration && ` of administration ${administration}`}`;
@@ -727,9 +754,9 @@ const heldBecause: Record<string, string> = {
   withdraws_many: 'they take much away at once',
 };
 
-const answered = (status: number): string => (status === 0 ? 'gave no answer' : `answered ${status}`);
+export const answered = (status: number): string => (status === 0 ? 'gave no answer' : `answered ${status}`);
 
-const serviceName = (service: Service): string =>
+export const serviceName = (service: Service): string =>
   (Object.entries(Service).find(([, value]) => value === service)?.[0] ?? '').replace('SERVICE_', '').toLowerCase();
 
 /** A mandate for another service is the usual mistake: name what there is. */
@@ -798,7 +825,7 @@ function complete(cause: Found, { door }: Gate, school: string): Blocker {
   };
 }
 
-function sentence(blockers: readonly Blocker[], earlier: readonly Blocker[], known: number): string {
+export function sentence(blockers: readonly Blocker[], earlier: readonly Blocker[], known: number): string {
   const first = blockers[0];
   if (!first)
     return earlier.length > 0

@@ -8,7 +8,7 @@ import type { CompareEntitlementsRequest, CompareEntitlementsResponse } from '#p
 import type { ListedReconciliation } from '#proto/eduk/operator/v1/operator';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
-import { HOLDINGS, webhookKey } from '../out/sign.ts';
+import { HOLDINGS, webhookKeys } from '../out/sign.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { compareStretch, type Expected, type Stretch, stretches } from './compare.ts';
 import { type Hours, lastDue, nextDue } from './due.ts';
@@ -161,8 +161,8 @@ export class Reconciler {
     });
     if (!taken) return undefined;
     try {
-      const key = webhookKey(door, pair.party, url, chain.standing(pair.party)?.pseudonyms);
-      const stated = askedAt({ ...pair, url, key, id }, dialler, () => clock.now(), this.#stopping.signal);
+      const keys = webhookKeys(door, pair.party, url);
+      const stated = askedAt({ ...pair, url, keys, id }, dialler, () => clock.now(), this.#stopping.signal);
       let last: Reconciliation | undefined;
       for await (const stretch of stretches(expected, stated, this.#settings.settleMs))
         last = (await this.#note(pair, id, stretch)).reconciliation;

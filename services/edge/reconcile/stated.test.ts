@@ -26,7 +26,7 @@ async function askAll(answer: (after: string) => { ids: string[]; last: boolean 
     school: SCHOOL,
     kind: 'entitlement',
     url: 'https://a.example/',
-    key: Buffer.alloc(32, 1),
+    keys: [Buffer.alloc(32, 1)] as [Buffer],
     id: 'c',
   };
   const stated = askedAt(of, dialler, () => NOW, new AbortController().signal);

@@ -66,20 +66,22 @@ export interface AskedOf {
   kind: string;
   url: string;
   /** Of the endpoint: the question is signed with it. */
-  key: Uint8Array;
+  /** The first is the newest. */
+  keys: readonly [Uint8Array, ...Uint8Array[]];
   /** Of the reconciliation. */
   id: string;
 }
 
 /** Asks a party at its endpoint. Throws peer.unavailable, peer.refused, wire.pgn. */
 export function askedAt(of: AskedOf, dialler: Dialler, now: () => number, signal: AbortSignal): Stated {
-  const { party, school, kind, url, key, id } = of;
+  const { party, school, kind, url, keys, id } = of;
+  const [key, ...before] = keys;
   let [pages, short] = [0, 0];
   return async (after) => {
     const question = Buffer.from(JSON.stringify({ question: 'holdings', kind, school, after, limit: MOST }));
     const { status, body } = await dialler.dial(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...signed(key, id, Math.floor(now() / 1000), question) },
+      headers: { 'content-type': 'application/json', ...signed(key, id, Math.floor(now() / 1000), question, before) },
       body: question,
       timeoutMs: ANSWER_MS,
       mostBytes: MOST_BYTES,

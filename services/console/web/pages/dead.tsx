@@ -3,35 +3,96 @@ import type { Dead, DeadRows, Done } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
 import { Act, Empty, Fault, FlowLink, Show, State, Table, Told, useNumbers, When, Who } from '../ui.tsx';
+import { Field } from './flows.tsx';
 
+const FILTERS = ['party', 'school', 'code', 'from', 'until'] as const;
+
+/** What is chosen stands in the address; what is done to all of it is done to that. */
 export function DeadPage() {
-  const { say } = useFrame();
-  const loaded = useLive<Dead>('dead');
+  const { say, query, go, duty } = useFrame();
+  const asked = new URLSearchParams();
+  for (const name of FILTERS) {
+    const value = query.get(name)?.trim();
+    if (value) asked.set(name, value);
+  }
+  const loaded = useLive<Dead>('dead', asked.toString());
   const [told, setTold] = useState<string>();
+  const choose = (event: SubmitEvent) => {
+    event.preventDefault();
+    const next = new URLSearchParams();
+    for (const [name, value] of new FormData(event.currentTarget as HTMLFormElement))
+      if (typeof value === 'string' && value.trim() !== '') next.set(name, value.trim());
+    go(`/dead${next.size > 0 ? `?${next}` : ''}`);
+  };
+  const isChosen = ['party', 'school', 'code'].some((name) => asked.has(name));
+  const came = useCame(setTold);
   return (
     <>
       <h1>{say('dead')}</h1>
       <p>{say('dead_intro')}</p>
       {told && <Told text={told} close={() => setTold(undefined)} />}
-      <Show loaded={loaded}>{(dead) => <Seen dead={dead} told={setTold} />}</Show>
+      <search>
+        <form class="search" onSubmit={choose} key={asked.toString()}>
+          <Field name="party" label={say('receiver_label')} value={query.get('party') ?? ''} />
+          <Field name="school" label={say('school_label')} value={query.get('school') ?? ''} />
+          <Field name="code" label={say('code_label')} value={query.get('code') ?? ''} />
+          <Field name="from" label={say('from_day')} value={query.get('from') ?? ''} type="date" />
+          <Field name="until" label={say('to_day')} value={query.get('until') ?? ''} type="date" />
+          <button type="submit" class="main">
+            {say('search_go')}
+          </button>
+        </form>
+      </search>
+      {isChosen && duty === 'operator' && (
+        <div class="row">
+          {ACTS.map(({ word, sure, came: said, kind }) => (
+            <Act
+              key={word}
+              word={word}
+              sure={sure}
+              kind={kind}
+              about={say('all_chosen')}
+              path={`/api/dead/${said.path}`}
+              body={Object.fromEntries(asked)}
+              done={came(said.word)}
+            />
+          ))}
+        </div>
+      )}
+      <Show loaded={loaded}>
+        {(dead) => <Seen dead={dead} told={setTold} none={asked.size > 0 ? 'none_found' : 'no_dead'} />}
+      </Show>
     </>
   );
 }
 
-function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
-  const { say, duty } = useFrame();
+/** What can be done to all that is chosen. */
+const ACTS = [
+  { word: 'retry_all', sure: 'retry_sure', kind: 'plain', came: { path: 'retry', word: 'retried_done' } },
+  { word: 'stop_all', sure: 'stop_repeats_sure', kind: 'plain', came: { path: 'stop', word: 'stopped_done' } },
+  { word: 'drop_all', sure: 'drop_sure', kind: 'stop', came: { path: 'drop', word: 'dropped_done' } },
+] as const;
+
+function useCame(told: (text: string) => void) {
+  const { say } = useFrame();
   const numbers = useNumbers();
-  const may = duty === 'operator';
-  const came = (word: 'retried_done' | 'dropped_done' | 'stopped_done') => (done: Done) =>
+  return (word: 'retried_done' | 'dropped_done' | 'stopped_done') => (done: Done) =>
     told(
       `${say(word)} ${numbers(done.rows)} ${say('messages', done.rows).toLowerCase()}, ${numbers(done.keys)} ${say('keys_count', done.keys)}.`,
     );
+}
+
+function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; none: 'none_found' | 'no_dead' }) {
+  const { say, duty } = useFrame();
+  const numbers = useNumbers();
+  const may = duty === 'operator';
+  const came = useCame(told);
   const [sent, waiting] = [
     dead.rows.filter(({ standard }) => standard !== ''),
     dead.rows.filter(({ standard }) => standard === ''),
   ];
   if (dead.keys.length === 0 && dead.rows.length === 0 && dead.endpoints.length === 0 && dead.dropped.length === 0)
-    return <Empty word="no_dead" />;
+    return <Empty word={none} />;
   return (
     <>
       {dead.endpoints.length > 0 && (
@@ -115,6 +176,9 @@ function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
                 </td>
                 <td>
                   <Fault code={one.code} title={one.title} />
+                  <div>
+                    <FlowLink id={one.flow} />
+                  </div>
                 </td>
                 <td class="number">{numbers(one.rows)}</td>
                 <td class="number">

@@ -6,27 +6,33 @@ import { Empty, Show, Stopped, Table, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
-type By = 'order' | 'product' | 'learner';
+type By = 'order' | 'product' | 'learner' | 'party';
 
-/** A question about an order or a product stands in the address; one about a learner never does. */
+/** A question about an order, a product or a party stands in the address; one about a learner never does. */
 export function WhyPage() {
   const { say, query, go, token } = useFrame();
   // What somebody chose counts until an address is gone to, which says by what it asks.
   const [chosen, setChosen] = useState<{ at: URLSearchParams; by: By }>();
-  const by = chosen?.at === query ? chosen.by : query.has('product') && !query.has('order') ? 'product' : 'order';
+  const asks: By = query.has('order')
+    ? 'order'
+    : query.has('product')
+      ? 'product'
+      : query.has('party')
+        ? 'party'
+        : 'order';
+  const by = chosen?.at === query ? chosen.by : asks;
   const { loaded, ask, forget } = useAsk<Why>();
   const form = useRef<HTMLFormElement>(null);
-  const [order, product, school] = ['order', 'product', 'school'].map((name) => query.get(name) ?? '') as [
-    string,
-    string,
-    string,
-  ];
-  const question = (asked: { school: string; order: string; product: string; learner: string }) =>
+  const [order, product, school, party] = ['order', 'product', 'school', 'party'].map(
+    (name) => query.get(name) ?? '',
+  ) as [string, string, string, string];
+  const question = (asked: { school?: string; order?: string; product?: string; learner?: string; party?: string }) =>
     ask(() => post<Why>('/api/why', asked, token));
   // Each time that an address is gone to, also the same one: something else may have been asked since.
   useEffect(() => {
-    if (order !== '' || (product !== '' && school !== ''))
-      question({ school: order === '' ? school : '', order, product: order === '' ? product : '', learner: '' });
+    if (order !== '') question({ order });
+    else if (product !== '' && school !== '') question({ school, product });
+    else if (product === '' && party !== '') question({ party, school });
     else forget();
   }, [query]);
   const submit = (event: SubmitEvent) => {
@@ -34,17 +40,19 @@ export function WhyPage() {
     const given = new FormData(event.currentTarget as HTMLFormElement);
     const text = (name: string): string => String(given.get(name) ?? '').trim();
     if (by === 'learner') {
-      question({ school: text('school'), order: '', product: '', learner: text('learner') });
+      question({ school: text('school'), learner: text('learner') });
       history.replaceState(null, '', '/why');
       setErased((before) => before + 1);
       return;
     }
-    const next = new URLSearchParams(
-      by === 'order' ? { order: text('order') } : { product: text('product'), school: text('school') },
-    );
-    const to = `/why?${next}`;
-    if (to === `${location.pathname}${location.search}`)
-      question({ school: text('school'), order: text('order'), product: text('product'), learner: '' });
+    const asked: Record<string, string> =
+      by === 'order'
+        ? { order: text('order') }
+        : by === 'product'
+          ? { product: text('product'), school: text('school') }
+          : { party: text('party'), ...(text('school') === '' ? {} : { school: text('school') }) };
+    const to = `/why?${new URLSearchParams(asked)}`;
+    if (to === `${location.pathname}${location.search}`) question(asked);
     else go(to);
   };
   const [erased, setErased] = useState(0);
@@ -55,7 +63,7 @@ export function WhyPage() {
       <form class="search" onSubmit={submit} ref={form} key={`${by}${erased}`}>
         <fieldset class="wide choices">
           <legend class="hidden">{say('ask')}</legend>
-          {(['order', 'product', 'learner'] as const).map((one) => (
+          {(['order', 'product', 'learner', 'party'] as const).map((one) => (
             <label key={one} class="choice">
               <input
                 type="radio"
@@ -77,7 +85,8 @@ export function WhyPage() {
           // An ECK iD has more characters than any other number.
           <Field name="learner" label={say('learner_label')} hint={say('learner_hint')} value="" most={256} required />
         )}
-        {by !== 'order' && <Field name="school" label={say('school_label')} value={school} required />}
+        {by === 'party' && <Field name="party" label={say('why_party_label')} value={party} required />}
+        {by !== 'order' && <Field name="school" label={say('school_label')} value={school} required={by !== 'party'} />}
         <button type="submit" class="main">
           {say('ask')}
         </button>

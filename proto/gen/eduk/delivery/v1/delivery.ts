@@ -108,6 +108,13 @@ export interface FlowRowsResponse {
 export interface ListParkedRowsRequest {
   schoolOin: string;
   partyOin: string;
+  /** Fault that it waits or failed with. */
+  code?:
+    | string
+    | undefined;
+  /** Waiting or failing since this moment or later, and since before, Unix milliseconds; absent or 0 = whenever. */
+  fromMs?: bigint | undefined;
+  untilMs?: bigint | undefined;
 }
 
 /** What waits together. */
@@ -131,7 +138,11 @@ export interface ParkedRows {
   who: string;
   told: string;
   /** An operator had its repeats stopped. */
-  stopped?: boolean | undefined;
+  stopped?:
+    | boolean
+    | undefined;
+  /** Of one key: the flow of its first message that waits. */
+  flowId?: string | undefined;
 }
 
 /** Groups of rows. */
@@ -280,6 +291,13 @@ export interface ResolveKeysRequest {
   key: string;
   /** `retry`, `drop`, or `stop`: what failed is not sent again before a retry, nor what is under way now, if it fails. */
   action: string;
+  /** Fault that it failed with. */
+  code?:
+    | string
+    | undefined;
+  /** Failing since this moment or later, and since before, Unix milliseconds; absent or 0 = whenever. */
+  fromMs?: bigint | undefined;
+  untilMs?: bigint | undefined;
 }
 
 /** What it was. */
@@ -1964,7 +1982,7 @@ export const FlowRowsResponse: MessageFns<FlowRowsResponse> = {
 };
 
 function createBaseListParkedRowsRequest(): ListParkedRowsRequest {
-  return { schoolOin: "", partyOin: "" };
+  return { schoolOin: "", partyOin: "", code: undefined, fromMs: undefined, untilMs: undefined };
 }
 
 export const ListParkedRowsRequest: MessageFns<ListParkedRowsRequest> = {
@@ -1974,6 +1992,21 @@ export const ListParkedRowsRequest: MessageFns<ListParkedRowsRequest> = {
     }
     if (message.partyOin !== "") {
       writer.uint32(18).string(message.partyOin);
+    }
+    if (message.code !== undefined) {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.fromMs !== undefined) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.fromMs);
+    }
+    if (message.untilMs !== undefined) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.untilMs);
     }
     return writer;
   },
@@ -2007,6 +2040,30 @@ export const ListParkedRowsRequest: MessageFns<ListParkedRowsRequest> = {
             message.partyOin = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2031,6 +2088,13 @@ export const ListParkedRowsRequest: MessageFns<ListParkedRowsRequest> = {
         : isSet(object.party_oin)
         ? globalThis.String(object.party_oin)
         : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : undefined,
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : undefined,
+      untilMs: isSet(object.untilMs)
+        ? BigInt(object.untilMs)
+        : isSet(object.until_ms)
+        ? BigInt(object.until_ms)
+        : undefined,
     };
   },
 
@@ -2042,6 +2106,15 @@ export const ListParkedRowsRequest: MessageFns<ListParkedRowsRequest> = {
     if (message.partyOin !== "") {
       obj.partyOin = message.partyOin;
     }
+    if (message.code !== undefined) {
+      obj.code = message.code;
+    }
+    if (message.fromMs !== undefined) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== undefined) {
+      obj.untilMs = message.untilMs.toString();
+    }
     return obj;
   },
 
@@ -2052,6 +2125,9 @@ export const ListParkedRowsRequest: MessageFns<ListParkedRowsRequest> = {
     const message = createBaseListParkedRowsRequest();
     message.schoolOin = object.schoolOin ?? "";
     message.partyOin = object.partyOin ?? "";
+    message.code = object.code ?? undefined;
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : undefined;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : undefined;
     return message;
   },
 };
@@ -2073,6 +2149,7 @@ function createBaseParkedRows(): ParkedRows {
     who: "",
     told: "",
     stopped: undefined,
+    flowId: undefined,
   };
 }
 
@@ -2131,6 +2208,9 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     }
     if (message.stopped !== undefined) {
       writer.uint32(120).bool(message.stopped);
+    }
+    if (message.flowId !== undefined) {
+      writer.uint32(130).string(message.flowId);
     }
     return writer;
   },
@@ -2268,6 +2348,14 @@ export const ParkedRows: MessageFns<ParkedRows> = {
             message.stopped = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2305,6 +2393,11 @@ export const ParkedRows: MessageFns<ParkedRows> = {
       who: isSet(object.who) ? globalThis.String(object.who) : "",
       told: isSet(object.told) ? globalThis.String(object.told) : "",
       stopped: isSet(object.stopped) ? globalThis.Boolean(object.stopped) : undefined,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : undefined,
     };
   },
 
@@ -2355,6 +2448,9 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     if (message.stopped !== undefined) {
       obj.stopped = message.stopped;
     }
+    if (message.flowId !== undefined) {
+      obj.flowId = message.flowId;
+    }
     return obj;
   },
 
@@ -2378,6 +2474,7 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     message.who = object.who ?? "";
     message.told = object.told ?? "";
     message.stopped = object.stopped ?? undefined;
+    message.flowId = object.flowId ?? undefined;
     return message;
   },
 };
@@ -4176,7 +4273,7 @@ export const ListEndpointsResponse: MessageFns<ListEndpointsResponse> = {
 };
 
 function createBaseResolveKeysRequest(): ResolveKeysRequest {
-  return { partyOin: "", schoolOin: "", key: "", action: "" };
+  return { partyOin: "", schoolOin: "", key: "", action: "", code: undefined, fromMs: undefined, untilMs: undefined };
 }
 
 export const ResolveKeysRequest: MessageFns<ResolveKeysRequest> = {
@@ -4192,6 +4289,21 @@ export const ResolveKeysRequest: MessageFns<ResolveKeysRequest> = {
     }
     if (message.action !== "") {
       writer.uint32(34).string(message.action);
+    }
+    if (message.code !== undefined) {
+      writer.uint32(42).string(message.code);
+    }
+    if (message.fromMs !== undefined) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.fromMs);
+    }
+    if (message.untilMs !== undefined) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.untilMs);
     }
     return writer;
   },
@@ -4241,6 +4353,30 @@ export const ResolveKeysRequest: MessageFns<ResolveKeysRequest> = {
             message.action = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4267,6 +4403,13 @@ export const ResolveKeysRequest: MessageFns<ResolveKeysRequest> = {
         : "",
       key: isSet(object.key) ? globalThis.String(object.key) : "",
       action: isSet(object.action) ? globalThis.String(object.action) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : undefined,
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : undefined,
+      untilMs: isSet(object.untilMs)
+        ? BigInt(object.untilMs)
+        : isSet(object.until_ms)
+        ? BigInt(object.until_ms)
+        : undefined,
     };
   },
 
@@ -4284,6 +4427,15 @@ export const ResolveKeysRequest: MessageFns<ResolveKeysRequest> = {
     if (message.action !== "") {
       obj.action = message.action;
     }
+    if (message.code !== undefined) {
+      obj.code = message.code;
+    }
+    if (message.fromMs !== undefined) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== undefined) {
+      obj.untilMs = message.untilMs.toString();
+    }
     return obj;
   },
 
@@ -4296,6 +4448,9 @@ export const ResolveKeysRequest: MessageFns<ResolveKeysRequest> = {
     message.schoolOin = object.schoolOin ?? "";
     message.key = object.key ?? "";
     message.action = object.action ?? "";
+    message.code = object.code ?? undefined;
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : undefined;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : undefined;
     return message;
   },
 };

@@ -39,7 +39,16 @@ export interface CredentialDigests {
   jwksUrl: string;
   jwks: Uint8Array;
   /** Numbers of the organisation by which its authorised persons sign in; absent = as before. */
-  signIn: SignInNumbers | undefined;
+  signIn:
+    | SignInNumbers
+    | undefined;
+  /** Part of what the secrets of its webhooks are derived from, and no secret; absent = they are the first ones, or stay as they are. */
+  webhookSalt?:
+    | string
+    | undefined;
+  /** That of before, whose secrets sign too until a moment, Unix milliseconds; absent = they do not. */
+  webhookSaltBefore?: string | undefined;
+  webhookBeforeUntilMs?: bigint | undefined;
 }
 
 /** Public numbers of one organisation. */
@@ -231,6 +240,9 @@ function createBaseCredentialDigests(): CredentialDigests {
     jwksUrl: "",
     jwks: new Uint8Array(0),
     signIn: undefined,
+    webhookSalt: undefined,
+    webhookSaltBefore: undefined,
+    webhookBeforeUntilMs: undefined,
   };
 }
 
@@ -271,6 +283,18 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     }
     if (message.signIn !== undefined) {
       SignInNumbers.encode(message.signIn, writer.uint32(90).fork()).join();
+    }
+    if (message.webhookSalt !== undefined) {
+      writer.uint32(98).string(message.webhookSalt);
+    }
+    if (message.webhookSaltBefore !== undefined) {
+      writer.uint32(106).string(message.webhookSaltBefore);
+    }
+    if (message.webhookBeforeUntilMs !== undefined) {
+      if (BigInt.asIntN(64, message.webhookBeforeUntilMs) !== message.webhookBeforeUntilMs) {
+        throw new globalThis.Error("value provided for field message.webhookBeforeUntilMs of type int64 too large");
+      }
+      writer.uint32(112).int64(message.webhookBeforeUntilMs);
     }
     return writer;
   },
@@ -376,6 +400,30 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
             message.signIn = SignInNumbers.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.webhookSalt = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.webhookSaltBefore = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.webhookBeforeUntilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -433,6 +481,21 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
         : isSet(object.sign_in)
         ? SignInNumbers.fromJSON(object.sign_in)
         : undefined,
+      webhookSalt: isSet(object.webhookSalt)
+        ? globalThis.String(object.webhookSalt)
+        : isSet(object.webhook_salt)
+        ? globalThis.String(object.webhook_salt)
+        : undefined,
+      webhookSaltBefore: isSet(object.webhookSaltBefore)
+        ? globalThis.String(object.webhookSaltBefore)
+        : isSet(object.webhook_salt_before)
+        ? globalThis.String(object.webhook_salt_before)
+        : undefined,
+      webhookBeforeUntilMs: isSet(object.webhookBeforeUntilMs)
+        ? BigInt(object.webhookBeforeUntilMs)
+        : isSet(object.webhook_before_until_ms)
+        ? BigInt(object.webhook_before_until_ms)
+        : undefined,
     };
   },
 
@@ -471,6 +534,15 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     if (message.signIn !== undefined) {
       obj.signIn = SignInNumbers.toJSON(message.signIn);
     }
+    if (message.webhookSalt !== undefined) {
+      obj.webhookSalt = message.webhookSalt;
+    }
+    if (message.webhookSaltBefore !== undefined) {
+      obj.webhookSaltBefore = message.webhookSaltBefore;
+    }
+    if (message.webhookBeforeUntilMs !== undefined) {
+      obj.webhookBeforeUntilMs = message.webhookBeforeUntilMs.toString();
+    }
     return obj;
   },
 
@@ -493,6 +565,11 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     message.jwks = object.jwks ?? new Uint8Array(0);
     message.signIn = (object.signIn !== undefined && object.signIn !== null)
       ? SignInNumbers.fromPartial(object.signIn)
+      : undefined;
+    message.webhookSalt = object.webhookSalt ?? undefined;
+    message.webhookSaltBefore = object.webhookSaltBefore ?? undefined;
+    message.webhookBeforeUntilMs = (object.webhookBeforeUntilMs !== undefined && object.webhookBeforeUntilMs !== null)
+      ? BigInt(object.webhookBeforeUntilMs)
       : undefined;
     return message;
   },

@@ -82,13 +82,59 @@ export interface WatchFlowResponse {
   flow: Flow | undefined;
 }
 
-/** What is asked: an order, a product at a school, or a learner at a school. */
+/** Filters; empty = any. */
+export interface SearchFlowsRequest {
+  /** A flow, your reference, or an order, entitlement, product, launch, result or school year that it is about. */
+  text: string;
+  /** OIN of the school. */
+  schoolOin: string;
+  /** `accepted`, `waiting`, `held`, `parked`, `refused`, `decided`, `done`; `read`: a roster that you read, on one day. */
+  state: string;
+  /** Accepted since this moment, and before that one, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  beforeMs: bigint;
+  /** At most 200; 0 = 50. What is older is asked for with before_ms. */
+  limit: number;
+}
+
+/** One message, without its steps: GetFlow tells those. */
+export interface FlowFound {
+  /** Follow the message with FlowService by this id. */
+  flowId: string;
+  /** Service/Method, or the standard's operation. */
+  method: string;
+  /** OIN of the school. */
+  schoolOin: string;
+  /** What it is about. */
+  subject: string;
+  /** As in the request. */
+  state: string;
+  /** Fault, where it was refused or waits. */
+  code: string;
+  /** Unix milliseconds. */
+  acceptedMs: bigint;
+}
+
+/** What was found, and how far back was looked. */
+export interface SearchFlowsResponse {
+  flows: FlowFound[];
+  /** Everything accepted since then was looked at, Unix milliseconds; 0 = everything there is. */
+  coveredFromMs: bigint;
+  /** There are more than were asked for. */
+  more: boolean;
+}
+
+/** What is asked: an order, a product at a school, a learner at a school, or a party. */
 export interface WhyBlockedRequest {
   /** OIN of the school. */
   schoolOin: string;
   orderId: string;
   productId: string;
-  learner: LearnerRef | undefined;
+  learner:
+    | LearnerRef
+    | undefined;
+  /** OIN of a party: what keeps its messages from arriving, and those for it; a party asks of itself. A school may be named with it. */
+  partyOin: string;
 }
 
 /** One cause. */
@@ -1156,8 +1202,463 @@ export const WatchFlowResponse: MessageFns<WatchFlowResponse> = {
   },
 };
 
+function createBaseSearchFlowsRequest(): SearchFlowsRequest {
+  return { text: "", schoolOin: "", state: "", fromMs: 0n, beforeMs: 0n, limit: 0 };
+}
+
+export const SearchFlowsRequest: MessageFns<SearchFlowsRequest> = {
+  encode(message: SearchFlowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.fromMs);
+    }
+    if (message.beforeMs !== 0n) {
+      if (BigInt.asIntN(64, message.beforeMs) !== message.beforeMs) {
+        throw new globalThis.Error("value provided for field message.beforeMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.beforeMs);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(48).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchFlowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchFlowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.beforeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchFlowsRequest {
+    return {
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      beforeMs: isSet(object.beforeMs)
+        ? BigInt(object.beforeMs)
+        : isSet(object.before_ms)
+        ? BigInt(object.before_ms)
+        : 0n,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: SearchFlowsRequest): unknown {
+    const obj: any = {};
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.beforeMs !== 0n) {
+      obj.beforeMs = message.beforeMs.toString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SearchFlowsRequest>): SearchFlowsRequest {
+    return SearchFlowsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchFlowsRequest>): SearchFlowsRequest {
+    const message = createBaseSearchFlowsRequest();
+    message.text = object.text ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.state = object.state ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseFlowFound(): FlowFound {
+  return { flowId: "", method: "", schoolOin: "", subject: "", state: "", code: "", acceptedMs: 0n };
+}
+
+export const FlowFound: MessageFns<FlowFound> = {
+  encode(message: FlowFound, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.method !== "") {
+      writer.uint32(18).string(message.method);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.subject !== "") {
+      writer.uint32(34).string(message.subject);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    if (message.code !== "") {
+      writer.uint32(50).string(message.code);
+    }
+    if (message.acceptedMs !== 0n) {
+      if (BigInt.asIntN(64, message.acceptedMs) !== message.acceptedMs) {
+        throw new globalThis.Error("value provided for field message.acceptedMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.acceptedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowFound {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowFound();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.acceptedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlowFound {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      acceptedMs: isSet(object.acceptedMs)
+        ? BigInt(object.acceptedMs)
+        : isSet(object.accepted_ms)
+        ? BigInt(object.accepted_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: FlowFound): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.acceptedMs !== 0n) {
+      obj.acceptedMs = message.acceptedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowFound>): FlowFound {
+    return FlowFound.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowFound>): FlowFound {
+    const message = createBaseFlowFound();
+    message.flowId = object.flowId ?? "";
+    message.method = object.method ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.subject = object.subject ?? "";
+    message.state = object.state ?? "";
+    message.code = object.code ?? "";
+    message.acceptedMs = (object.acceptedMs !== undefined && object.acceptedMs !== null)
+      ? BigInt(object.acceptedMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseSearchFlowsResponse(): SearchFlowsResponse {
+  return { flows: [], coveredFromMs: 0n, more: false };
+}
+
+export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
+  encode(message: SearchFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.flows) {
+      FlowFound.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.coveredFromMs);
+    }
+    if (message.more !== false) {
+      writer.uint32(24).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchFlowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchFlowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flows.push(FlowFound.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchFlowsResponse {
+    return {
+      flows: globalThis.Array.isArray(object?.flows) ? object.flows.map((e: any) => FlowFound.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+    };
+  },
+
+  toJSON(message: SearchFlowsResponse): unknown {
+    const obj: any = {};
+    if (message.flows?.length) {
+      obj.flows = message.flows.map((e) => FlowFound.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SearchFlowsResponse>): SearchFlowsResponse {
+    return SearchFlowsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchFlowsResponse>): SearchFlowsResponse {
+    const message = createBaseSearchFlowsResponse();
+    message.flows = object.flows?.map((e) => FlowFound.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
 function createBaseWhyBlockedRequest(): WhyBlockedRequest {
-  return { schoolOin: "", orderId: "", productId: "", learner: undefined };
+  return { schoolOin: "", orderId: "", productId: "", learner: undefined, partyOin: "" };
 }
 
 export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
@@ -1173,6 +1674,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     }
     if (message.learner !== undefined) {
       LearnerRef.encode(message.learner, writer.uint32(34).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(42).string(message.partyOin);
     }
     return writer;
   },
@@ -1222,6 +1726,14 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
             message.learner = LearnerRef.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1252,6 +1764,11 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
         ? globalThis.String(object.product_id)
         : "",
       learner: isSet(object.learner) ? LearnerRef.fromJSON(object.learner) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -1269,6 +1786,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     if (message.learner !== undefined) {
       obj.learner = LearnerRef.toJSON(message.learner);
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -1283,6 +1803,7 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     message.learner = (object.learner !== undefined && object.learner !== null)
       ? LearnerRef.fromPartial(object.learner)
       : undefined;
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
@@ -4549,7 +5070,16 @@ export const FlowServiceDefinition = {
       responseStream: true,
       options: {},
     },
-    /** Why an order, product or learner has no material yet: what blocks, who must act, and the remedy. */
+    /** Messages that you sent, and rosters that you read, by what they are about, school, state and time; newest first. */
+    searchFlows: {
+      name: "SearchFlows",
+      requestType: SearchFlowsRequest as typeof SearchFlowsRequest,
+      requestStream: false,
+      responseType: SearchFlowsResponse as typeof SearchFlowsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Why an order, product or learner has no material yet, or a party nothing: what blocks, who must act, and the remedy. */
     whyBlocked: {
       name: "WhyBlocked",
       requestType: WhyBlockedRequest as typeof WhyBlockedRequest,

@@ -381,7 +381,11 @@ export interface WhyBlockedRequest {
   schoolOin: string;
   orderId: string;
   productId: string;
-  learner: LearnerRef | undefined;
+  learner:
+    | LearnerRef
+    | undefined;
+  /** OIN of a party: what keeps its messages from arriving, and those for it; a party asks of itself. A school may be named with it. */
+  partyOin: string;
 }
 
 /** Causes, most blocking first. */
@@ -777,6 +781,12 @@ export interface BulkReveal {
 /** Filters. */
 export interface ListParkedRequest {
   schoolOin: string;
+  partyOin: string;
+  /** Fault that it waits or failed with. */
+  code: string;
+  /** Waiting or failing since this moment or later, and since before, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  untilMs: bigint;
 }
 
 /** Waiting things. */
@@ -810,6 +820,11 @@ export interface ResolveDeliveriesRequest {
   key: string;
   /** `retry`, `drop`, or `stop`: what failed is not sent again before a retry, nor what is under way now, if it fails. */
   action: string;
+  /** Fault that it failed with. */
+  code: string;
+  /** Failing since this moment or later, and since before, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  untilMs: bigint;
 }
 
 /** What it was. */
@@ -884,6 +899,8 @@ export interface RenewSecretRequest {
   oin: string;
   /** How long the old ones hold beside the new, seconds, at most thirty days; 0 = not any more. */
   overlapS: number;
+  /** The secrets by which its webhooks, and questions to it, are signed, instead of its own. */
+  webhooks: boolean;
 }
 
 /** The new ones. */
@@ -895,7 +912,13 @@ export interface RenewSecretResponse {
   beforeUntilMs: bigint;
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** Of its endpoints `webhook`, `webhook-mandates` and `holdings`; empty = it has none, or they were not renewed. */
+  webhookSecret: string;
+  mandatesWebhookSecret: string;
+  holdingsSecret: string;
 }
 
 /** Exactly one of the two. */
@@ -5668,7 +5691,7 @@ export const ShowOverviewResponse: MessageFns<ShowOverviewResponse> = {
 };
 
 function createBaseWhyBlockedRequest(): WhyBlockedRequest {
-  return { schoolOin: "", orderId: "", productId: "", learner: undefined };
+  return { schoolOin: "", orderId: "", productId: "", learner: undefined, partyOin: "" };
 }
 
 export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
@@ -5684,6 +5707,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     }
     if (message.learner !== undefined) {
       LearnerRef.encode(message.learner, writer.uint32(34).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(42).string(message.partyOin);
     }
     return writer;
   },
@@ -5733,6 +5759,14 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
             message.learner = LearnerRef.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5763,6 +5797,11 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
         ? globalThis.String(object.product_id)
         : "",
       learner: isSet(object.learner) ? LearnerRef.fromJSON(object.learner) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -5780,6 +5819,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     if (message.learner !== undefined) {
       obj.learner = LearnerRef.toJSON(message.learner);
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -5794,6 +5836,7 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     message.learner = (object.learner !== undefined && object.learner !== null)
       ? LearnerRef.fromPartial(object.learner)
       : undefined;
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
@@ -10519,13 +10562,31 @@ export const BulkReveal: MessageFns<BulkReveal> = {
 };
 
 function createBaseListParkedRequest(): ListParkedRequest {
-  return { schoolOin: "" };
+  return { schoolOin: "", partyOin: "", code: "", fromMs: 0n, untilMs: 0n };
 }
 
 export const ListParkedRequest: MessageFns<ListParkedRequest> = {
   encode(message: ListParkedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.schoolOin !== "") {
       writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.untilMs);
     }
     return writer;
   },
@@ -10551,6 +10612,38 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
             message.schoolOin = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10570,6 +10663,14 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
         : isSet(object.school_oin)
         ? globalThis.String(object.school_oin)
         : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
     };
   },
 
@@ -10577,6 +10678,18 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
     const obj: any = {};
     if (message.schoolOin !== "") {
       obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
     }
     return obj;
   },
@@ -10587,6 +10700,10 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
   fromPartial(object: DeepPartial<ListParkedRequest>): ListParkedRequest {
     const message = createBaseListParkedRequest();
     message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.code = object.code ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };
@@ -10895,7 +11012,7 @@ export const RetryParkedResponse: MessageFns<RetryParkedResponse> = {
 };
 
 function createBaseResolveDeliveriesRequest(): ResolveDeliveriesRequest {
-  return { partyOin: "", schoolOin: "", key: "", action: "" };
+  return { partyOin: "", schoolOin: "", key: "", action: "", code: "", fromMs: 0n, untilMs: 0n };
 }
 
 export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
@@ -10911,6 +11028,21 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
     }
     if (message.action !== "") {
       writer.uint32(34).string(message.action);
+    }
+    if (message.code !== "") {
+      writer.uint32(42).string(message.code);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.untilMs);
     }
     return writer;
   },
@@ -10960,6 +11092,30 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
             message.action = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10986,6 +11142,9 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
         : "",
       key: isSet(object.key) ? globalThis.String(object.key) : "",
       action: isSet(object.action) ? globalThis.String(object.action) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
     };
   },
 
@@ -11003,6 +11162,15 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
     if (message.action !== "") {
       obj.action = message.action;
     }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
     return obj;
   },
 
@@ -11015,6 +11183,9 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
     message.schoolOin = object.schoolOin ?? "";
     message.key = object.key ?? "";
     message.action = object.action ?? "";
+    message.code = object.code ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };
@@ -11873,7 +12044,7 @@ export const ListAccessResponse: MessageFns<ListAccessResponse> = {
 };
 
 function createBaseRenewSecretRequest(): RenewSecretRequest {
-  return { oin: "", overlapS: 0 };
+  return { oin: "", overlapS: 0, webhooks: false };
 }
 
 export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
@@ -11883,6 +12054,9 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
     }
     if (message.overlapS !== 0) {
       writer.uint32(16).uint32(message.overlapS);
+    }
+    if (message.webhooks !== false) {
+      writer.uint32(24).bool(message.webhooks);
     }
     return writer;
   },
@@ -11916,6 +12090,14 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
             message.overlapS = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.webhooks = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -11936,6 +12118,7 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
         : isSet(object.overlap_s)
         ? globalThis.Number(object.overlap_s)
         : 0,
+      webhooks: isSet(object.webhooks) ? globalThis.Boolean(object.webhooks) : false,
     };
   },
 
@@ -11947,6 +12130,9 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
     if (message.overlapS !== 0) {
       obj.overlapS = Math.round(message.overlapS);
     }
+    if (message.webhooks !== false) {
+      obj.webhooks = message.webhooks;
+    }
     return obj;
   },
 
@@ -11957,12 +12143,23 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
     const message = createBaseRenewSecretRequest();
     message.oin = object.oin ?? "";
     message.overlapS = object.overlapS ?? 0;
+    message.webhooks = object.webhooks ?? false;
     return message;
   },
 };
 
 function createBaseRenewSecretResponse(): RenewSecretResponse {
-  return { clientId: "", clientSecret: "", apiKey: "", beforeUntilMs: 0n, flowId: "", decision: undefined };
+  return {
+    clientId: "",
+    clientSecret: "",
+    apiKey: "",
+    beforeUntilMs: 0n,
+    flowId: "",
+    decision: undefined,
+    webhookSecret: "",
+    mandatesWebhookSecret: "",
+    holdingsSecret: "",
+  };
 }
 
 export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
@@ -11987,6 +12184,15 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     }
     if (message.decision !== undefined) {
       Decision.encode(message.decision, writer.uint32(50).fork()).join();
+    }
+    if (message.webhookSecret !== "") {
+      writer.uint32(58).string(message.webhookSecret);
+    }
+    if (message.mandatesWebhookSecret !== "") {
+      writer.uint32(66).string(message.mandatesWebhookSecret);
+    }
+    if (message.holdingsSecret !== "") {
+      writer.uint32(74).string(message.holdingsSecret);
     }
     return writer;
   },
@@ -12052,6 +12258,30 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
             message.decision = Decision.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.webhookSecret = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.mandatesWebhookSecret = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.holdingsSecret = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12092,6 +12322,21 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
         ? globalThis.String(object.flow_id)
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      webhookSecret: isSet(object.webhookSecret)
+        ? globalThis.String(object.webhookSecret)
+        : isSet(object.webhook_secret)
+        ? globalThis.String(object.webhook_secret)
+        : "",
+      mandatesWebhookSecret: isSet(object.mandatesWebhookSecret)
+        ? globalThis.String(object.mandatesWebhookSecret)
+        : isSet(object.mandates_webhook_secret)
+        ? globalThis.String(object.mandates_webhook_secret)
+        : "",
+      holdingsSecret: isSet(object.holdingsSecret)
+        ? globalThis.String(object.holdingsSecret)
+        : isSet(object.holdings_secret)
+        ? globalThis.String(object.holdings_secret)
+        : "",
     };
   },
 
@@ -12115,6 +12360,15 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     if (message.decision !== undefined) {
       obj.decision = Decision.toJSON(message.decision);
     }
+    if (message.webhookSecret !== "") {
+      obj.webhookSecret = message.webhookSecret;
+    }
+    if (message.mandatesWebhookSecret !== "") {
+      obj.mandatesWebhookSecret = message.mandatesWebhookSecret;
+    }
+    if (message.holdingsSecret !== "") {
+      obj.holdingsSecret = message.holdingsSecret;
+    }
     return obj;
   },
 
@@ -12133,6 +12387,9 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    message.webhookSecret = object.webhookSecret ?? "";
+    message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
+    message.holdingsSecret = object.holdingsSecret ?? "";
     return message;
   },
 };
