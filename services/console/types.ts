@@ -144,7 +144,10 @@ export interface FlowLine {
 export interface FlowList {
   flows: FlowLine[];
   coveredFrom: number;
-  more: boolean;
+  /** Where the next page begins; empty = this is the last. */
+  next: string;
+  /** What is older was not looked at, and no further page has it. */
+  isShort: boolean;
 }
 
 export interface StepView {

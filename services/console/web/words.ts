@@ -275,6 +275,12 @@ export const words = {
   ],
   none_found: ['Niets gevonden', 'Nothing found'],
   none_yet: ['Er kwam nog geen bericht binnen.', 'No message has come in yet.'],
+  from_moment: ['Vanaf', 'From'],
+  to_moment: ['Tot en met', 'Up to'],
+  moment_hint: [
+    'Vanaf en tot en met: een dag, of een dag met een tijd, zoals 2026-11-23 08:30.',
+    'From and up to: a day, or a day with a time, such as 2026-11-23 08:30.',
+  ],
   older: ['Oudere', 'Older'],
   newest: ['Nieuwste', 'Newest'],
   search_learner: ['Zoek wat over één leerling gaat.', 'Search what is about one learner.'],

@@ -1,5 +1,5 @@
 import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
-import type { FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
+import type { FindFlowsResponse, FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
 import type { SearchFlowsRequest, SearchFlowsResponse } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
@@ -37,24 +37,28 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
 
 /** Nothing found is an empty list. Faults: of who asks for a learner wire.invalid, state.missing, learner.unknown and school.closed. */
 export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Promise<op.ListFlowsResponse> {
-  const { partyOin, state, beforeMs } = request;
+  const { partyOin, state, fromMs, beforeMs, after } = request;
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
   const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;
   const { flows } = gate.door.services;
   const ask = {
-    ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, beforeMs },
+    ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, fromMs, beforeMs, after },
     ...{ learners: [] as string[], subjects: [] as Subject[] },
   };
   const fits = (flow: FlowRow): boolean =>
     (school === '' || flow.schoolOin === school) &&
     (partyOin === '' || flow.partyOin === partyOin) &&
     (state === '' || flow.state === state) &&
-    (beforeMs === 0n || flow.acceptedMs < beforeMs);
-  const answer = (rows: readonly FlowRow[], coveredFromMs = 0n, more = false): op.ListFlowsResponse => ({
+    flow.acceptedMs >= fromMs &&
+    (beforeMs === 0n || flow.acceptedMs < beforeMs) &&
+    // What is known by its id or reference is of the first page.
+    after === '';
+  const answer = (rows: readonly FlowRow[], found?: Omit<FindFlowsResponse, 'flows'>): op.ListFlowsResponse => ({
     flows: rows.map(foundOf),
-    coveredFromMs,
-    more,
+    coveredFromMs: found?.coveredFromMs ?? 0n,
+    more: found?.more ?? false,
+    next: found?.next ?? '',
     names: namesIn(
       gate,
       rows.flatMap((row) => [row.partyOin, row.schoolOin]),
@@ -64,7 +68,7 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
     const { learners, subjects, coveredFromMs } = await ofLearner({ ...request, text, schoolOin: school }, gate);
     const found = await flows.findFlows({ ...ask, learners, subjects });
     const covered = found.coveredFromMs > coveredFromMs ? found.coveredFromMs : coveredFromMs;
-    return answer(found.flows, covered, found.more);
+    return answer(found.flows, { ...found, coveredFromMs: covered });
   }
   if (FLOW.test(text)) {
     const flow = await flowNow(gate, operator, { flowId: text, reference: '', method: '' });
@@ -74,7 +78,7 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
     const asked = isBrin(text) ? schoolOin(text) : text;
     if (school !== '' && school !== asked) return answer([]);
     const found = await flows.findFlows({ ...ask, schoolOin: asked });
-    return answer(found.flows, found.coveredFromMs, found.more);
+    return answer(found.flows, found);
   }
   // What is known by this text itself comes first; a reference only its sender and the bus know. Most texts are none, so nothing is waited for.
   const asSender = isOin(text) && brinOf(text) === undefined && (partyOin === '' || partyOin === text);
@@ -86,7 +90,7 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
   ]);
   const first = byReference && fits(byReference) ? [byReference] : [];
   const rest = found.flows.filter(({ flowId }) => flowId !== byReference?.flowId);
-  return answer([...first, ...rest], found.coveredFromMs, found.more);
+  return answer([...first, ...rest], found);
 }
 
 /** What the owners have of a learner of a school, and the tokens by which the learner is known there. */
@@ -122,29 +126,20 @@ async function ofLearner(
 
 /** Of a party's own messages. Faults: none of its own; of others nothing is found. */
 export async function searchOwnFlows(
-  { fromMs, schoolOin, ...asked }: SearchFlowsRequest,
+  { schoolOin, ...asked }: SearchFlowsRequest,
   caller: Caller,
   gate: Gate,
 ): Promise<SearchFlowsResponse> {
   // A token for one school knows of that school alone.
   if (caller.school !== undefined && schoolOin !== '' && schoolOin !== caller.school)
-    return { flows: [], coveredFromMs: 0n, more: false };
+    return { flows: [], coveredFromMs: 0n, more: false, next: '' };
   const request = ListFlowsRequest.fromPartial({
     ...asked,
     partyOin: caller.oin,
     schoolOin: caller.school ?? schoolOin,
   });
-  const { flows, coveredFromMs, more } = await searchFlows(request, gate);
-  // A flow began a moment before it was accepted, and it is that by which they are put in order.
-  const within = flows.filter(
-    ({ acceptedMs }) => acceptedMs >= fromMs && (asked.beforeMs === 0n || acceptedMs < asked.beforeMs),
-  );
-  return {
-    flows: within.map(({ partyOin: _, ...found }) => found),
-    // What is older than was asked for need not have been looked at.
-    coveredFromMs: coveredFromMs <= fromMs ? fromMs : coveredFromMs,
-    more: more && flows.every(({ acceptedMs }) => acceptedMs >= fromMs),
-  };
+  const { flows, coveredFromMs, more, next } = await searchFlows(request, gate);
+  return { flows: flows.map(({ partyOin: _, ...found }) => found), coveredFromMs, more, next };
 }
 
 export async function showOverview(gate: Gate): Promise<op.ShowOverviewResponse> {

@@ -318,7 +318,7 @@ export interface ListFlowsRequest {
   state: string;
   /** At most 200; 0 = 50. */
   limit: number;
-  /** Accepted before; 0 = up to now. */
+  /** Accepted before, Unix milliseconds; 0 = up to now. */
   beforeMs: bigint;
   /**
    * All about one learner of the school, which must be named; `text` is empty then. Found are messages about orders with a line for the
@@ -332,6 +332,10 @@ export interface ListFlowsRequest {
     | undefined;
   /** The party that was told `learner` as a pseudonym of its own; empty = it is an ECK iD or a key of the administration. */
   pseudonymOfOin: string;
+  /** Accepted then or later, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  /** Where the page before this one ended, as its `next` said; empty = the first page. Faults: wire.invalid. */
+  after: string;
 }
 
 /** One flow, without its steps. */
@@ -355,6 +359,8 @@ export interface ListFlowsResponse {
   more: boolean;
   /** Of the parties and schools in them that are registered. */
   names: PartyName[];
+  /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
+  next: string;
 }
 
 /** Nothing to ask. */
@@ -4947,6 +4953,8 @@ function createBaseListFlowsRequest(): ListFlowsRequest {
     beforeMs: 0n,
     learner: undefined,
     pseudonymOfOin: "",
+    fromMs: 0n,
+    after: "",
   };
 }
 
@@ -4978,6 +4986,15 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
     }
     if (message.pseudonymOfOin !== "") {
       writer.uint32(66).string(message.pseudonymOfOin);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.fromMs);
+    }
+    if (message.after !== "") {
+      writer.uint32(82).string(message.after);
     }
     return writer;
   },
@@ -5059,6 +5076,22 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
             message.pseudonymOfOin = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5097,6 +5130,8 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
         : isSet(object.pseudonym_of_oin)
         ? globalThis.String(object.pseudonym_of_oin)
         : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
     };
   },
 
@@ -5126,6 +5161,12 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
     if (message.pseudonymOfOin !== "") {
       obj.pseudonymOfOin = message.pseudonymOfOin;
     }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
     return obj;
   },
 
@@ -5144,6 +5185,8 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
       ? LearnerRef.fromPartial(object.learner)
       : undefined;
     message.pseudonymOfOin = object.pseudonymOfOin ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.after = object.after ?? "";
     return message;
   },
 };
@@ -5351,7 +5394,7 @@ export const FoundFlow: MessageFns<FoundFlow> = {
 };
 
 function createBaseListFlowsResponse(): ListFlowsResponse {
-  return { flows: [], coveredFromMs: 0n, more: false, names: [] };
+  return { flows: [], coveredFromMs: 0n, more: false, names: [], next: "" };
 }
 
 export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
@@ -5370,6 +5413,9 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     }
     for (const v of message.names) {
       PartyName.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(42).string(message.next);
     }
     return writer;
   },
@@ -5419,6 +5465,14 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
             message.names.push(PartyName.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5441,6 +5495,7 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
         : 0n,
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
       names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
     };
   },
 
@@ -5458,6 +5513,9 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     if (message.names?.length) {
       obj.names = message.names.map((e) => PartyName.toJSON(e));
     }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
     return obj;
   },
 
@@ -5472,6 +5530,7 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
       : 0n;
     message.more = object.more ?? false;
     message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.next = object.next ?? "";
     return message;
   },
 };
