@@ -319,7 +319,7 @@ function timesIn(text: (name: string) => string): { fromMs: bigint; beforeMs: bi
 const refOf = (text: string): LearnerRef =>
   /^https?:/i.test(text) ? { eckId: text, lasKey: '' } : { eckId: '', lasKey: text };
 
-function flowsFound({ flows, names, coveredFromMs, next }: ListFlowsResponse, fromMs: bigint): page.FlowList {
+function flowsFound({ flows, names, coveredFromMs, next, missing }: ListFlowsResponse, fromMs: bigint): page.FlowList {
   const nameOf = namesIn(names);
   return {
     flows: flows.map((one) => ({
@@ -335,6 +335,7 @@ function flowsFound({ flows, names, coveredFromMs, next }: ListFlowsResponse, fr
     coveredFrom: numberOf(coveredFromMs),
     next,
     isShort: next === '' && coveredFromMs > fromMs,
+    missing,
   };
 }
 

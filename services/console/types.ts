@@ -148,6 +148,8 @@ export interface FlowList {
   next: string;
   /** What is older was not looked at, and no further page has it. */
   isShort: boolean;
+  /** Of a product, `orders` or `entitlements` of which not all were looked through. */
+  missing: string[];
 }
 
 export interface StepView {

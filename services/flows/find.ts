@@ -82,7 +82,10 @@ function findAccepted(
     const flow = next.value;
     if (
       (schoolOin !== '' && flow.school !== schoolOin) ||
-      (subject !== '' && flow.subject !== subject && senderKeyOf(flow.subject) !== subject) ||
+      (subject !== '' &&
+        asked.subjects.length === 0 &&
+        flow.subject !== subject &&
+        senderKeyOf(flow.subject) !== subject) ||
       (key !== '' && flow.key !== key) ||
       (partyOin !== '' && flow.party !== partyOin) ||
       flow.acceptedMs < fromMs ||
@@ -110,7 +113,8 @@ function rowsFor(
   const reach: Reach = { before: before || undefined, floor: idBefore(Number(fromMs) - ACCEPTED_WITHIN_MS) };
   // Where nothing is filtered away the first page holds all that is wanted, and whether there is more.
   const first = Math.min(PAGE, most + 1);
-  if (learners.length > 0) return ofLearner(engine, learners, subjects, reach, first);
+  if (learners.length > 0 || subjects.length > 0)
+    return ofSubjects(engine, { learners, subjects, subject }, reach, first);
   const under = subject === '' ? undefined : underKey(engine, subject, reach);
   if (under) return merged(newest(engine, { index: 'by_subject', equals: [subject] }, reach, first), under);
   if (schoolOin !== '') return newest(engine, { index: 'by_school', equals: [schoolOin] }, reach, first);
@@ -173,19 +177,25 @@ function* merged(rows: Newest, others: readonly Readonly<FlowTableRow>[]): Newes
   }
 }
 
-/** About what a learner has, and what was refused of the learner. */
-function* ofLearner(
+/** About any of these, the subject itself among them, and what was refused of these learners. */
+function* ofSubjects(
   engine: EngineView,
-  learners: readonly string[],
-  subjects: readonly Subject[],
+  { learners, subjects, subject }: Pick<FindFlowsRequest, 'learners' | 'subjects' | 'subject'>,
   reach: Reach,
   first: number,
 ): Newest {
+  const itself =
+    subject === ''
+      ? []
+      : [
+          newest(engine, { index: 'by_subject', equals: [subject] }, reach, first),
+          ofRows(underKey(engine, subject, reach) ?? []),
+        ];
   const refused = learners.map((learner) => refusedOf(engine, learner, reach, first));
   const about = [...Map.groupBy(subjects, ({ subject }) => subject)].map(([subject, of]) =>
     fitting(newest(engine, { index: 'by_subject', equals: [subject] }, reach, first), of),
   );
-  const lists = allOf([...refused, ...about], (rows) => ({ rows, next: rows.next() }));
+  const lists = allOf([...itself, ...refused, ...about], (rows) => ({ rows, next: rows.next() }));
   let open = lists.filter(({ next }) => !(next.done && next.value === undefined));
   let last = '';
   while (open.length > 0) {
@@ -193,12 +203,17 @@ function* ofLearner(
     // What is below the end of one list is not known to be the next.
     if (first.next.done) return first.next.value;
     const row = first.next.value;
-    // What was refused may also be about something that the learner has.
+    // It may be in several: what was refused may also be about something that the learner has.
     if (row.flowId !== last) yield row;
     last = row.flowId;
     first.next = first.rows.next();
     if (first.next.done && first.next.value === undefined) open = open.filter((list) => list !== first);
   }
+  return undefined;
+}
+
+function* ofRows(rows: readonly Readonly<FlowTableRow>[]): Newest {
+  yield* rows;
   return undefined;
 }
 

@@ -353,6 +353,11 @@ describe('finding a flow', () => {
     expect(await search({ limit: 1 })).toMatchObject({ coveredFromMs: BigInt(bench.now()), more: true });
     expect(await find({ beforeMs: BigInt(bench.now()) })).toEqual([]);
     expect(await find({ beforeMs: BigInt(bench.now() + 1) })).toEqual(['e1', 'e2', 'e1']);
+    // About any of several things, of which one is a sender's key.
+    const work = resultIdFor('87', 'l1');
+    bench.submit('ResultSubmitted', { result: { resultId: work } } as never, 'l1', { flowId: idAt(bench.now() - 1) });
+    const both = { subject: '87', subjects: [{ subject: 'e2', services: ['entitlements'] }] };
+    expect((await search(both)).flows.map(({ subject }) => subject)).toEqual(['e2', work]);
   });
 
   test('however much came since', async () => {

@@ -109,8 +109,9 @@ export function findReads(
   asked: FindFlowsRequest,
   most: number,
 ): { flows: FlowRow[]; stop: Stop | undefined } {
-  const { schoolOin, partyOin, subject, key, state, fromMs, beforeMs, after, learners } = asked;
-  if (key !== '' || learners.length > 0 || (state !== '' && state !== READ)) return { flows: [], stop: undefined };
+  const { schoolOin, partyOin, subject, key, state, fromMs, beforeMs, after, learners, subjects } = asked;
+  if (key !== '' || learners.length > 0 || subjects.length > 0 || (state !== '' && state !== READ))
+    return { flows: [], stop: undefined };
   const where: Pick<ListOptions, 'index' | 'equals'> =
     schoolOin !== ''
       ? { index: 'by_school', equals: [schoolOin] }

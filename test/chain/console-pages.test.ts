@@ -448,7 +448,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       const list = {
         flows: [{ ...flow, subject: `van ${body.after || 'het begin'}`, state: 'done', code: '', at: 5 }],
       };
-      return route.fulfill({ json: { ...list, coveredFrom: 4, next: 'hier', isShort: false } });
+      return route.fulfill({ json: { ...list, coveredFrom: 4, next: 'hier', isShort: false, missing: [] } });
     });
     await learner.fill('pw1-abc');
     await page.getByLabel('Pseudoniem van (OIN)').fill(las.oin);

@@ -19,7 +19,7 @@ export const listFlows: Command = {
   arguments: [
     {
       name: 'TEXT',
-      about: 'Id of an order, entitlement, result, product or launch, or a school year.',
+      about: 'Id of an order, entitlement, result, product or launch, an EAN or ISBN, or a school year.',
       optional: true,
     },
   ],
@@ -56,7 +56,7 @@ export const listFlows: Command = {
     const [text = ''] = call.args('TEXT');
     const schoolOin = call.one('school') ?? '';
     const fromMs = timeOf(call, 'from');
-    const { flows, names, coveredFromMs, more, next } = await call.gateway().ask('listFlows', {
+    const { flows, names, coveredFromMs, more, next, missing } = await call.gateway().ask('listFlows', {
       ...(await learnerOf(call, text, schoolOin)),
       text,
       schoolOin,
@@ -91,7 +91,11 @@ export const listFlows: Command = {
       next !== ''
         ? `${more ? 'There are more' : 'What is older is looked for'}: eduk flow list with the same words and --after ${next}`
         : looked && 'What is older is found by its id.';
-    const rest = older && `\n\n${looked}${older}`;
+    const lacking =
+      missing.length === 0
+        ? ''
+        : `\n\nOf this product not all ${missing.join(' and ')} were looked through${schoolOin === '' ? ': name a school' : ''}.`;
+    const rest = `${older && `\n\n${looked}${older}`}${lacking}`;
     if (rows.length === 0) return { json, text: `Nothing was found.${rest}` };
     return { json, text: `${table(['when and flow', 'what', 'by', 'state'], rows)}${rest}` };
   },

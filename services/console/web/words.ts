@@ -273,6 +273,14 @@ export const words = {
     'Wat ouder is vindt u met het nummer van het bericht.',
     'What is older is found by the id of the message.',
   ],
+  missing_orders: [
+    'Van dit product zijn er meer bestellingen dan doorzocht worden: noem de school.',
+    'Of this product there are more orders than are looked through: name the school.',
+  ],
+  missing_entitlements: [
+    'Licenties op dit product zijn niet alle doorzocht: dat gaat per school, en van hoogstens twintigduizend.',
+    'Licences of this product were not all looked through: that goes by school, and of twenty thousand at most.',
+  ],
   none_found: ['Niets gevonden', 'Nothing found'],
   none_yet: ['Er kwam nog geen bericht binnen.', 'No message has come in yet.'],
   from_moment: ['Vanaf', 'From'],

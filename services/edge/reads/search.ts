@@ -1,4 +1,5 @@
 import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
+import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
 import type { FindFlowsResponse, FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
 import type { SearchFlowsRequest, SearchFlowsResponse } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
@@ -14,6 +15,11 @@ import { tokenFor } from './names.ts';
 const MOST = 200;
 const USUAL = 50;
 const DAY_MS = 86_400_000;
+const EAN = /^\d{13}$/;
+/** Orders, and entitlements, of one product that are looked for. */
+const MOST_OF_PRODUCT = 1_000;
+/** Pages of a school's entitlements, of 5,000 each, that are looked through for a product. */
+const PAGES_OF_SCHOOL = 4;
 const FLOW = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Names of those of some parties and schools that are registered. */
@@ -35,8 +41,12 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
   acceptedMs,
 });
 
-/** Nothing found is an empty list. Faults: of who asks for a learner wire.invalid, state.missing, learner.unknown and school.closed. */
-export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Promise<op.ListFlowsResponse> {
+/** Nothing found is an empty list; by a product only the operator finds what is about others. Faults: of who asks for a learner wire.invalid, state.missing, learner.unknown and school.closed. */
+export async function searchFlows(
+  request: op.ListFlowsRequest,
+  gate: Gate,
+  isOperator = true,
+): Promise<op.ListFlowsResponse> {
   const { partyOin, state, fromMs, beforeMs, after } = request;
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
@@ -59,6 +69,7 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
     coveredFromMs: found?.coveredFromMs ?? 0n,
     more: found?.more ?? false,
     next: found?.next ?? '',
+    missing: [],
     names: namesIn(
       gate,
       rows.flatMap((row) => [row.partyOin, row.schoolOin]),
@@ -82,15 +93,72 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
   }
   // What is known by this text itself comes first; a reference only its sender and the bus know. Most texts are none, so nothing is waited for.
   const asSender = isOin(text) && brinOf(text) === undefined && (partyOin === '' || partyOin === text);
-  const [byReference, found] = await Promise.all([
+  const productId = text.replaceAll('-', '');
+  const ofText = async (): Promise<{ found: FindFlowsResponse; missing: string[] }> => {
+    if (asSender) return { found: await flows.findFlows({ ...ask, partyOin: text }), missing: [] };
+    if (!isOperator || !EAN.test(productId))
+      return { found: await flows.findFlows({ ...ask, subject: text }), missing: [] };
+    const { subjects, missing } = await ofProduct(productId, school, gate);
+    const itself = { subject: productId, partyOins: [], services: [] };
+    return { found: await flows.findFlows({ ...ask, subject: text, subjects: [itself, ...subjects] }), missing };
+  };
+  const [byReference, { found, missing }] = await Promise.all([
     text !== '' && partyOin !== ''
       ? flowNow(gate, operator, { flowId: '', partyOin, reference: text, method: '' })
       : undefined,
-    flows.findFlows(asSender ? { ...ask, partyOin: text } : { ...ask, subject: text }),
+    ofText(),
   ]);
   const first = byReference && fits(byReference) ? [byReference] : [];
   const rest = found.flows.filter(({ flowId }) => flowId !== byReference?.flowId);
-  return answer([...first, ...rest], found);
+  return { ...answer([...first, ...rest], found), missing };
+}
+
+/**
+ * What the owners have of a product, and what of it there was no end to. Entitlements are not kept by product, as that would cost each grant:
+ * those of one school are looked through.
+ */
+async function ofProduct(
+  productId: string,
+  schoolOin: string,
+  { door: { services } }: Gate,
+): Promise<{ subjects: Subject[]; missing: string[] }> {
+  const missing: string[] = [];
+  const asked = { schoolOin, productId, learner: '', partyOin: '', limit: MOST_OF_PRODUCT };
+  const allOfSchool = async (): Promise<EntitlementRow[]> => {
+    const rows: EntitlementRow[] = [];
+    let after = '';
+    for (let page = 0; page < PAGES_OF_SCHOOL; page++) {
+      const { entitlements, next } = await services.entitlements.listEntitlements({
+        ...{ ...asked, groups: [], orderId: '', waiting: true, after },
+      });
+      rows.push(...entitlements);
+      after = next;
+      if (after === '' || rows.length > MOST_OF_PRODUCT) break;
+    }
+    if (after !== '' || rows.length > MOST_OF_PRODUCT) missing.push('entitlements');
+    return rows.slice(0, MOST_OF_PRODUCT);
+  };
+  if (schoolOin === '') missing.push('entitlements');
+  const [{ orders, next }, entitlements] = await Promise.all([
+    services.orders.listOrders({ ...asked, waiting: true, after: '' }),
+    schoolOin === '' ? [] : allOfSchool(),
+  ]);
+  if (next !== '' || orders.length > MOST_OF_PRODUCT) missing.push('orders');
+  return {
+    subjects: [
+      ...orders.slice(0, MOST_OF_PRODUCT).map(({ orderId, buyerOin, lines }) => ({
+        subject: orderId,
+        partyOins: [...new Set([buyerOin, ...lines.map(({ line }) => line?.sellerOin ?? '')])],
+        services: ['orders'],
+      })),
+      ...entitlements.map(({ terms }) => ({
+        subject: terms?.entitlementId ?? '',
+        partyOins: [],
+        services: ['entitlements', 'access'],
+      })),
+    ],
+    missing,
+  };
 }
 
 /** What the owners have of a learner of a school, and the tokens by which the learner is known there. */
@@ -138,7 +206,7 @@ export async function searchOwnFlows(
     partyOin: caller.oin,
     schoolOin: caller.school ?? schoolOin,
   });
-  const { flows, coveredFromMs, more, next } = await searchFlows(request, gate);
+  const { flows, coveredFromMs, more, next } = await searchFlows(request, gate, false);
   return { flows: flows.map(({ partyOin: _, ...found }) => found), coveredFromMs, more, next };
 }
 

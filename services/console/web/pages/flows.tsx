@@ -176,7 +176,7 @@ function States({ is }: { is: string }) {
 
 /** Messages, and how far back was looked; `children`: how to go on with the next page. */
 function Found({
-  list: { flows, coveredFrom, next, isShort },
+  list: { flows, coveredFrom, next, isShort, missing },
   none,
   children,
 }: {
@@ -215,13 +215,14 @@ function Found({
       )}
       <p class="hint">
         {coveredFrom === 0 ? (
-          say('covered_all')
+          missing.length === 0 && say('covered_all')
         ) : (
           <>
             {say('covered_from')} <When at={coveredFrom} />. {isShort && say('covered_rest')}
           </>
         )}{' '}
-        {next !== '' && children(next)}
+        {missing.includes('orders') && say('missing_orders')}{' '}
+        {missing.includes('entitlements') && say('missing_entitlements')} {next !== '' && children(next)}
       </p>
     </>
   );

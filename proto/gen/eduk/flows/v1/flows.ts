@@ -88,7 +88,7 @@ export interface FindFlowsRequest {
   beforeMs: bigint;
   /** Tokens of one learner: flows about any of `subjects`, and what was refused of these tokens; `subject` and `key` are empty then. */
   learners: string[];
-  /** What owners have of that learner; at most 5,000. */
+  /** What owners have of that learner, or of the product that `subject` is, about any of which it may be then; at most 5,000. */
   subjects: Subject[];
   /** Accepted then or later, Unix milliseconds; 0 = whenever. */
   fromMs: bigint;

@@ -308,7 +308,8 @@ export interface ShowFlowResponse {
 export interface ListFlowsRequest {
   /**
    * A flow, or an order, entitlement, roster, product, launch or result that it is about, or an OIN or BRIN of sender or school; with a
-   * party also its reference.
+   * party also its reference. By an EAN or ISBN also what is about orders with a line for that product, and with a school about
+   * entitlements to it.
    */
   text: string;
   /** Who sent it; `operator` = from the operator. */
@@ -361,6 +362,8 @@ export interface ListFlowsResponse {
   names: PartyName[];
   /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
   next: string;
+  /** Of a product, what was not all looked through: `orders`, there are too many; `entitlements`, there are too many or no school is named. */
+  missing: string[];
 }
 
 /** Nothing to ask. */
@@ -5394,7 +5397,7 @@ export const FoundFlow: MessageFns<FoundFlow> = {
 };
 
 function createBaseListFlowsResponse(): ListFlowsResponse {
-  return { flows: [], coveredFromMs: 0n, more: false, names: [], next: "" };
+  return { flows: [], coveredFromMs: 0n, more: false, names: [], next: "", missing: [] };
 }
 
 export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
@@ -5416,6 +5419,9 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     }
     if (message.next !== "") {
       writer.uint32(42).string(message.next);
+    }
+    for (const v of message.missing) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -5473,6 +5479,14 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
             message.next = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.missing.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5496,6 +5510,7 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
       names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
       next: isSet(object.next) ? globalThis.String(object.next) : "",
+      missing: globalThis.Array.isArray(object?.missing) ? object.missing.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -5516,6 +5531,9 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     if (message.next !== "") {
       obj.next = message.next;
     }
+    if (message.missing?.length) {
+      obj.missing = message.missing;
+    }
     return obj;
   },
 
@@ -5531,6 +5549,7 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     message.more = object.more ?? false;
     message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
     message.next = object.next ?? "";
+    message.missing = object.missing?.map((e) => e) || [];
     return message;
   },
 };
