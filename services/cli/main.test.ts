@@ -1991,7 +1991,16 @@ describe('what waits', () => {
     expect(asked['listFlows']).toMatchObject({ text: '2026-2027' });
     answer('listFlows', { flows: [], names: [], coveredFromMs: BigInt(NOW), more: false });
     expect((await eduk('flow list x')).out).toContain('Messages since 2026-11-22 08:30:00 were looked through');
-    for (const wrong of ['--state somewhere', '--limit 500', '--limit 0'])
+    expect(asked['listFlows']).toMatchObject({ fromMs: 0n, beforeMs: 0n, after: '' });
+    answer('listFlows', { flows: [], names: [], coveredFromMs: BigInt(NOW), more: false, next: id });
+    const ranged = await eduk(`flow list --from 2026-11-20 --until 2026-11-22T08:31:00+01:00 --after ${id}`);
+    expect(ranged.out).toContain(`What is older is looked for: eduk flow list with the same words and --after ${id}`);
+    expect(asked['listFlows']).toMatchObject({
+      fromMs: BigInt(Date.parse('2026-11-19T23:00:00Z')),
+      beforeMs: BigInt(NOW + 60_000),
+      after: id,
+    });
+    for (const wrong of ['--state somewhere', '--limit 500', '--limit 0', '--from yesterday', '--until 08:30'])
       expect((await eduk(`flow list ${wrong}`)).exit).toBe(2);
   });
 
@@ -2002,11 +2011,12 @@ describe('what waits', () => {
       names: [],
       coveredFromMs: 0n,
       more: true,
+      next: 'f',
     });
     const asks = `flow list --learner --school 01AB`;
     const { out, exit } = await eduk(`${asks} --pseudonym-of ${oin} --party ${oin}`, `${told}\n`);
     expect([exit, out.includes('order-1'), out.includes(told)]).toEqual([0, true, false]);
-    expect(out).toContain('There are more: name a party or a state.');
+    expect(out).toContain('There are more: eduk flow list with the same words and --after f');
     expect(asked['listFlows']).toMatchObject({
       ...{ text: '', schoolOin: school, partyOin: oin, pseudonymOfOin: oin },
       learner: { eckId: '', lasKey: told },

@@ -6,7 +6,7 @@ const PLACES: Readonly<Record<string, readonly string[]>> = {
   '/launches': ['day'],
   '/readiness': ['school', 'first', 'party', 'cursor', 'product', 'by'],
   '/preflight': ['school', 'day', 'party', 'cursor'],
-  '/flows': ['q', 'by', 'school', 'party', 'state', 'before'],
+  '/flows': ['q', 'by', 'school', 'party', 'state', 'from', 'until', 'after'],
   '/flow': ['id', 'party', 'reference'],
   '/why': ['order', 'product', 'school', 'party'],
   '/holds': ['decided'],

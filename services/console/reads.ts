@@ -284,9 +284,10 @@ export async function flows(ask: Ask, query: Query): Promise<page.FlowList> {
     schoolOin: schoolIn(query),
     state: textIn(query, 'state'),
     limit: 50,
-    beforeMs: momentOf(query.get('before') ?? ''),
+    ...timesIn((name) => textIn(query, name)),
+    after: textIn(query, 'after'),
   };
-  return flowsFound(await ask('listFlows', asked));
+  return flowsFound(await ask('listFlows', asked), asked.fromMs);
 }
 
 /** Messages about one learner, whom no address names: what is asked comes in the body of a request. */
@@ -295,6 +296,7 @@ export async function flowsOfLearner(ask: Ask, text: (name: string) => string): 
   const school = of('school').toUpperCase();
   const learner = of('learner');
   if (learner === '') throw new GatewayError('wire.invalid', 'Name the learner.', { where: 'learner' });
+  const times = timesIn(of);
   return flowsFound(
     await ask('listFlows', {
       learner: refOf(learner),
@@ -303,22 +305,31 @@ export async function flowsOfLearner(ask: Ask, text: (name: string) => string): 
       partyOin: of('party'),
       state: of('state'),
       limit: 50,
-      beforeMs: momentOf(of('before')),
+      ...times,
+      after: of('after'),
     }),
+    times.fromMs,
   );
 }
 
-/** Unix milliseconds; what is none = 0. */
-function momentOf(text: string): bigint {
-  const ms = Number(text);
-  return BigInt(Number.isSafeInteger(ms) && ms > 0 ? ms : 0);
+/** Since and up to when: days, or moments by Dutch clocks, with a space or a T. */
+function timesIn(text: (name: string) => string): { fromMs: bigint; beforeMs: bigint } {
+  const moment = (name: 'from' | 'until'): bigint => {
+    const given = text(name).trim().replace(' ', 'T');
+    if (given === '') return 0n;
+    const isUntil = name === 'until';
+    const ms = isDay(given) ? (isUntil ? endOfDutchDay : startOfDutchDay)(given) : dutchMoment(given, isUntil);
+    if (ms === undefined) throw new GatewayError('wire.invalid', 'This is no day and no moment.', { where: name });
+    return BigInt(ms);
+  };
+  return { fromMs: moment('from'), beforeMs: moment('until') };
 }
 
 /** An ECK iD is a URI, anything else a key of the administration, or a pseudonym. */
 const refOf = (text: string): LearnerRef =>
   /^https?:/i.test(text) ? { eckId: text, lasKey: '' } : { eckId: '', lasKey: text };
 
-function flowsFound({ flows, names, coveredFromMs, more }: ListFlowsResponse): page.FlowList {
+function flowsFound({ flows, names, coveredFromMs, next, missing }: ListFlowsResponse, fromMs: bigint): page.FlowList {
   const nameOf = namesIn(names);
   return {
     flows: flows.map((one) => ({
@@ -332,7 +343,9 @@ function flowsFound({ flows, names, coveredFromMs, more }: ListFlowsResponse): p
       at: numberOf(one.acceptedMs),
     })),
     coveredFrom: numberOf(coveredFromMs),
-    more,
+    next,
+    isShort: next === '' && coveredFromMs > fromMs,
+    missing,
   };
 }
 

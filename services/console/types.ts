@@ -175,7 +175,12 @@ export interface FlowLine {
 export interface FlowList {
   flows: FlowLine[];
   coveredFrom: number;
-  more: boolean;
+  /** Where the next page begins; empty = this is the last. */
+  next: string;
+  /** What is older was not looked at, and no further page has it. */
+  isShort: boolean;
+  /** Of a product, `orders` or `entitlements` of which not all were looked through. */
+  missing: string[];
 }
 
 export interface StepView {

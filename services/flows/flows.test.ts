@@ -369,6 +369,11 @@ describe('finding a flow', () => {
     expect(await search({ limit: 1 })).toMatchObject({ coveredFromMs: BigInt(bench.now()), more: true });
     expect(await find({ beforeMs: BigInt(bench.now()) })).toEqual([]);
     expect(await find({ beforeMs: BigInt(bench.now() + 1) })).toEqual(['e1', 'e2', 'e1']);
+    // About any of several things, of which one is a sender's key.
+    const work = resultIdFor('87', 'l1');
+    bench.submit('ResultSubmitted', { result: { resultId: work } } as never, 'l1', { flowId: idAt(bench.now() - 1) });
+    const both = { subject: '87', subjects: [{ subject: 'e2', services: ['entitlements'] }] };
+    expect((await search(both)).flows.map(({ subject }) => subject)).toEqual(['e2', work]);
   });
 
   test('however much came since', async () => {
@@ -495,6 +500,110 @@ describe('finding a flow', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  test('page after page gives each once, also of one millisecond, and by the time at which it was accepted', async () => {
+    const other = '0000000700099ZZ00000';
+    // Each began at a moment, and was accepted, or read last, some later.
+    const one = fc.record({
+      isRead: fc.boolean(),
+      began: fc.nat(3),
+      took: fc.constantFrom(0, 0, 1, 2, 20_000),
+      school: fc.constantFrom(SCHOOL, SCHOOL, other),
+      subject: fc.constantFrom('a', 'b', resultIdFor('a', 'l1')),
+    });
+    const asked = fc.record({
+      schoolOin: fc.constantFrom('', SCHOOL),
+      subject: fc.constantFrom('', '', 'a'),
+      fromMs: fc.constantFrom(0, 0, 2, 20_002),
+      beforeMs: fc.constantFrom(0, 0, 3, 20_003),
+      learners: fc.constantFrom<string[][]>([], [], ['lt_a']),
+      limit: fc.integer({ min: 1, max: 4 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(one, { minLength: 10, maxLength: 25 }),
+        asked,
+        async (all, { fromMs, beforeMs, limit, ...of }) => {
+          const { bench, client } = setUp();
+          const at = bench.now();
+          const within = (ms: number): boolean => ms >= fromMs && (beforeMs === 0 || ms < beforeMs);
+          const ofLearner = of.learners.length > 0;
+          if (ofLearner) of.subject = '';
+          const sent = all.map(({ began, ...more }) => ({ ...more, began, flowId: idAt(at + began) }));
+          bench.view.note((unit) => {
+            for (const { isRead, flowId, began, took, school, subject } of sent)
+              if (!isRead)
+                unit.put(flowsTable, {
+                  ...begun(flowId, at + began + took),
+                  ...{ party: SELLER, school, subject, type: 'GrantSubmitted' },
+                });
+          });
+          const notes = sent
+            .filter(({ isRead }) => isRead)
+            .map(({ flowId, began, took, school, subject }) =>
+              ReadNote.fromPartial({ flowId, schoolOin: school, subject, lastMs: BigInt(at + began + took) }),
+            );
+          await client.noteReads({ notes });
+          const wanted = sent
+            .filter(({ isRead, began, took, school, subject }) =>
+              [
+                within(began + took),
+                of.schoolOin === '' || school === of.schoolOin,
+                !ofLearner || (!isRead && subject === 'a'),
+                of.subject === '' || subject === 'a' || (!isRead && subject.startsWith('a~')),
+              ].every(Boolean),
+            )
+            .map(({ flowId }) => flowId);
+          const request = FindFlowsRequest.fromPartial({
+            ...of,
+            subjects: ofLearner ? [{ subject: 'a' }] : [],
+            fromMs: fromMs === 0 ? 0n : BigInt(at + fromMs),
+            beforeMs: beforeMs === 0 ? 0n : BigInt(at + beforeMs),
+            limit,
+          });
+          const found: string[] = [];
+          for (let after = '', pages = 0; ; ) {
+            const page = await client.findFlows({ ...request, after });
+            expect(page.flows.length).toBeLessThanOrEqual(limit);
+            found.push(...page.flows.map(({ flowId }) => flowId));
+            expect(page.more).toBe(found.length < wanted.length);
+            if (page.next === '') {
+              expect(page.coveredFromMs).toBe(request.fromMs);
+              break;
+            }
+            after = page.next;
+            expect(++pages).toBeLessThanOrEqual(all.length);
+          }
+          expect(found.toSorted()).toEqual(wanted.toSorted());
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test('a page goes on where looking stopped, so that what is rare is found however far down it is', async () => {
+    const { bench, client } = setUp();
+    const at = bench.now();
+    bench.view.note((unit) => {
+      for (let n = 0; n < 45_000; n++)
+        unit.put(flowsTable, {
+          ...begun(idAt(at + n), at + n),
+          ...{ party: n === 1 ? SCHOOL : SELLER, school: SCHOOL, key: n % 2 === 0 ? 'lt_a' : 'lt_b' },
+        });
+    });
+    const asked = FindFlowsRequest.fromPartial({ schoolOin: SCHOOL, partyOin: SCHOOL });
+    const pages: number[][] = [];
+    for (let after = ''; pages.length < 9; ) {
+      const { flows, more, next, coveredFromMs } = await client.findFlows({ ...asked, after });
+      expect(more).toBe(false);
+      if (next !== '') expect(coveredFromMs).toBeGreaterThan(BigInt(at));
+      pages.push(flows.map(({ acceptedMs }) => Number(acceptedMs) - at));
+      if (next === '') break;
+      after = next;
+    }
+    expect(pages).toEqual([[], [], [1]]);
+    await expect(client.findFlows({ ...asked, after: 'elsewhere' })).rejects.toThrow('place');
   });
 
   test('what was refused of a learner, whichever came first; it goes with the flow', async () => {

@@ -77,10 +77,41 @@ export function withNote(before: Readonly<ReadRow> | undefined, note: ReadNote):
   };
 }
 
-/** Newest first by when each was read last, at most `most` and one more. */
-export function findReads(engine: EngineView, asked: FindFlowsRequest, most: number): FlowRow[] {
-  const { schoolOin, partyOin, subject, key, state, beforeMs, learners } = asked;
-  if (key !== '' || learners.length > 0 || (state !== '' && state !== READ)) return [];
+/** How far was looked: all places down to this one, and when what stands there was accepted. */
+export interface Stop {
+  place: string;
+  ms: number;
+}
+
+const PLACE =
+  /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-(?:[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+/** Stands where an id has its version, above each: reads are before the messages of their millisecond. */
+const OF_READ = 'ffff';
+
+/** Place of a read among messages, whose places are their ids. */
+export function readPlace(lastMs: number, flowId: string): string {
+  const hex = Math.max(0, lastMs).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-${OF_READ}-${flowId}`;
+}
+
+export const isPlace = (text: string): boolean => PLACE.test(text);
+
+/** Where reads below a place begin in an index of times. */
+function belowPlace(place: string): readonly [ms: number, ...flowId: string[]] {
+  const [, high, low, kind] = PLACE.exec(place)!;
+  const ms = Number.parseInt(`${high}${low}`, 16);
+  return kind === OF_READ ? [ms, place.slice(19)] : [ms];
+}
+
+/** Newest first by when each was read last, at most `most` and one more; `stop`: how far was looked, undefined = these are all. */
+export function findReads(
+  engine: EngineView,
+  asked: FindFlowsRequest,
+  most: number,
+): { flows: FlowRow[]; stop: Stop | undefined } {
+  const { schoolOin, partyOin, subject, key, state, fromMs, beforeMs, after, learners, subjects } = asked;
+  if (key !== '' || learners.length > 0 || subjects.length > 0 || (state !== '' && state !== READ))
+    return { flows: [], stop: undefined };
   const where: Pick<ListOptions, 'index' | 'equals'> =
     schoolOin !== ''
       ? { index: 'by_school', equals: [schoolOin] }
@@ -88,21 +119,25 @@ export function findReads(engine: EngineView, asked: FindFlowsRequest, most: num
         ? { index: 'by_party', equals: [partyOin] }
         : { index: 'by_last', equals: [] };
   const filters = subject !== '' || (schoolOin !== '' && partyOin !== '');
-  return engine
-    .list(reads, {
-      ...where,
-      ...(beforeMs > 0n ? { after: [Number(beforeMs)] } : {}),
-      descending: true,
-      limit: filters ? LOOKED_AT : most + 1,
-    })
+  const below = after === '' ? undefined : belowPlace(after);
+  const beyond = beforeMs > 0n && (below === undefined || below[0] >= beforeMs) ? [Number(beforeMs)] : below;
+  const limit = filters ? LOOKED_AT : most + 1;
+  const page = engine.list(reads, { ...where, ...(beyond && { after: beyond }), descending: true, limit });
+  const found = page
     .filter(
       (row) =>
+        row.lastMs >= fromMs &&
         (schoolOin === '' || row.school === schoolOin) &&
         (partyOin === '' || row.party === partyOin) &&
         (subject === '' || row.subject === subject),
     )
-    .slice(0, most + 1)
-    .map(readFlow);
+    .slice(0, most + 1);
+  const isAll = found.length <= most && (page.length < limit || page.at(-1)!.lastMs < fromMs);
+  const end = found.length > most ? found.at(-1)! : page.at(-1);
+  return {
+    flows: found.map(readFlow),
+    stop: isAll || end === undefined ? undefined : { place: readPlace(end.lastMs, end.flowId), ms: end.lastMs },
+  };
 }
 
 /** As a flow: when it was read last stands in the place of when it was accepted. */

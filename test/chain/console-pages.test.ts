@@ -411,6 +411,15 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await late.getByText('It waits for its product').waitFor();
     await shoot(late, 'flow-en');
     await other.close();
+    // By time, of which the address tells a colleague.
+    await go('/flows?q=order-1', /Berichten/);
+    await page.getByLabel('Vanaf').fill('2999-01-01 08:30');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/flows?q=order-1&from=2999-01-01+08%3A30');
+    await page.getByText('Niets gevonden').waitFor();
+    await page.getByText('Doorzocht: alles sinds').waitFor();
+    expect(await page.getByText('Wat ouder is vindt u').count()).toBe(0);
+    await shoot(page, 'flows-time');
     await go('/flows?q=niets-van-dien-aard', /Berichten/);
     await page.getByText('Niets gevonden').waitFor();
     await shoot(page, 'flows-empty');
@@ -466,19 +475,22 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       const body = route.request().postDataJSON();
       bodies.push(body);
       const flow = { ...{ id: 'f', method: 'm', party: { oin: '', name: '' }, school: { oin: '', name: '' } } };
-      const list = { flows: [{ ...flow, subject: `van ${body.before}`, state: 'done', code: '', at: 5 }] };
-      return route.fulfill({ json: { ...list, coveredFrom: 4, more: true } });
+      const list = {
+        flows: [{ ...flow, subject: `van ${body.after || 'het begin'}`, state: 'done', code: '', at: 5 }],
+      };
+      return route.fulfill({ json: { ...list, coveredFrom: 4, next: 'hier', isShort: false, missing: [] } });
     });
     await learner.fill('pw1-abc');
     await page.getByLabel('Pseudoniem van (OIN)').fill(las.oin);
     await page.getByRole('button', { name: 'Zoek' }).click();
-    await page.getByRole('cell', { name: 'van 0' }).waitFor();
+    await page.getByRole('cell', { name: 'van het begin' }).waitFor();
     await page.getByRole('button', { name: 'Oudere' }).click();
-    await page.getByRole('cell', { name: 'van 5' }).waitFor();
+    await page.getByRole('cell', { name: 'van hier' }).waitFor();
     await page.getByRole('button', { name: 'Nieuwste' }).click();
-    await page.getByRole('cell', { name: 'van 0' }).waitFor();
+    await page.getByRole('cell', { name: 'van het begin' }).waitFor();
     const of = { learner: 'pw1-abc', pseudonymOf: las.oin, school: school.slice(11, 15), party: '', state: '' };
-    expect(bodies).toEqual(['0', '5', '0'].map((before) => ({ ...of, before })));
+    const whenever = { from: '', until: '' };
+    expect(bodies).toEqual(['', 'hier', ''].map((after) => ({ ...of, ...whenever, after })));
     await page.unroute('**/api/flows/of-learner');
     await learner.fill('iemand-anders');
     await page.getByRole('button', { name: 'Zoek' }).click();

@@ -1146,6 +1146,9 @@ const cases: Record<string, Case> = {
       expect((await found({ text: sent.orderId, fromMs: at, beforeMs: at + 1n })).ids).toEqual([flowId]);
       expect(await found({ text: sent.orderId, fromMs: at + 1n })).toMatchObject({ ids: [], coveredFromMs: at + 1n });
       expect((await found({ text: sent.orderId, beforeMs: at })).ids).toEqual([]);
+      const { next } = await las.flows.searchFlows({ limit: 1 });
+      const { flows: older } = await las.flows.searchFlows({ limit: 200, after: next });
+      expect(older.map((flow) => flow.flowId)).not.toContain(next);
       // What another sent is found by none of these.
       for (const text of [flowId, sent.reference, sent.orderId])
         expect((await colleague.flows.searchFlows({ text, schoolOin: school })).flows).toEqual([]);

@@ -430,7 +430,27 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
         expect(await at.operator.listFlows(asked)).toMatchObject({ flows: [], coveredFromMs: 0n, more: false });
       const [newest] = (await at.operator.listFlows({ limit: 1 })).flows;
       const { flows: before } = await at.operator.listFlows({ beforeMs: newest!.acceptedMs, limit: 200 });
-      expect(before.every(({ acceptedMs }) => acceptedMs <= newest!.acceptedMs)).toBe(true);
+      expect(before.every(({ acceptedMs }) => acceptedMs < newest!.acceptedMs)).toBe(true);
+      // By the EAN of a product, which its order names.
+      await las.orders.placeOrder(order('found-3', '9789000000910'));
+      const byProduct = async () => {
+        const { flows, missing } = await at.operator.listFlows({ text: '978-90-000009-1-0', schoolOin: school });
+        return [flows.map(({ subject }) => subject), missing];
+      };
+      await expect.poll(byProduct, { timeout: 60_000 }).toEqual([['found-3'], []]);
+      expect((await at.operator.listFlows({ text: '9789000000910' })).missing).toEqual(['entitlements']);
+      // Up to a moment, page after page: each once.
+      const asked = { schoolOin: school, beforeMs: newest!.acceptedMs };
+      const all = (await at.operator.listFlows({ ...asked, limit: 200 })).flows.map((flow) => flow.flowId);
+      const paged: string[] = [];
+      for (let after = ''; paged.length <= all.length; ) {
+        const page = await at.operator.listFlows({ ...asked, limit: 7, after });
+        paged.push(...page.flows.map((flow) => flow.flowId));
+        if ((after = page.next) === '') break;
+      }
+      expect(paged.slice(0, all.length)).toEqual(all);
+      const since = await at.operator.listFlows({ text: 'found-1', fromMs: newest!.acceptedMs + 60_000n });
+      expect(since).toMatchObject({ flows: [], coveredFromMs: newest!.acceptedMs + 60_000n, next: '' });
     },
   },
   showOverview: {

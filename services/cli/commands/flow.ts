@@ -8,6 +8,7 @@ import { age, counted, dutchTime, isoTime, list, paragraph, table } from '../pri
 import { asProblem, errorJson, misuse, Problem } from '../problem.ts';
 import { whoMustAct } from '../words.ts';
 import { lossesJson, lossTable } from './import.ts';
+import { moment, momentOf } from './replay.ts';
 
 const STATES = ['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done', 'read'];
 const MOST_LISTED = 200;
@@ -18,7 +19,7 @@ export const listFlows: Command = {
   arguments: [
     {
       name: 'TEXT',
-      about: 'Id of an order, entitlement, result, product or launch, or a school year.',
+      about: 'Id of an order, entitlement, result, product or launch, an EAN or ISBN, or a school year.',
       optional: true,
     },
   ],
@@ -35,6 +36,13 @@ export const listFlows: Command = {
       value: 'STATE',
       check: (value) => (STATES.includes(value) ? undefined : `must be one of ${STATES.join(', ')}`),
     },
+    from: {
+      about: 'Accepted at this moment or later: a day, YYYY-MM-DD, or a time with its zone.',
+      value: 'TIME',
+      check: moment,
+    },
+    until: { about: 'Accepted before this moment.', value: 'TIME', check: moment },
+    after: { about: 'Go on below the list that ended with this.', value: 'NEXT' },
     limit: {
       about: `At most so many; ${MOST_LISTED} at most, 50 without.`,
       value: 'NUMBER',
@@ -47,14 +55,17 @@ export const listFlows: Command = {
   async run(call): Promise<Result> {
     const [text = ''] = call.args('TEXT');
     const schoolOin = call.one('school') ?? '';
-    const { flows, names, coveredFromMs, more } = await call.gateway().ask('listFlows', {
+    const fromMs = timeOf(call, 'from');
+    const { flows, names, coveredFromMs, more, next, missing } = await call.gateway().ask('listFlows', {
       ...(await learnerOf(call, text, schoolOin)),
       text,
       schoolOin,
       partyOin: call.one('party') ?? '',
       state: call.one('state') ?? '',
       limit: Number(call.one('limit') ?? 0),
-      beforeMs: 0n,
+      fromMs,
+      beforeMs: timeOf(call, 'until'),
+      after: call.one('after') ?? '',
     });
     const nameOf = new Map(names.map(({ oin, name }) => [oin, name]));
     const json = flows.map((flow) => ({
@@ -74,14 +85,25 @@ export const listFlows: Command = {
       [nameOf.get(flow.partyOin), flow.partyOin, flow.schoolOin && `of ${flow.schoolOin}`].filter(Boolean).join('\n'),
       [flow.state, flow.code].filter(Boolean).join('\n'),
     ]);
-    const rest = more
-      ? `\n\nThere are more: name ${call.has('learner') ? '' : 'a school, '}a party or a state.`
-      : coveredFromMs > 0n
-        ? `\n\nMessages since ${dutchTime(coveredFromMs)} were looked through; what is older is found by its id.`
-        : '';
+    const looked =
+      coveredFromMs > fromMs && !more ? `Messages since ${dutchTime(coveredFromMs)} were looked through. ` : '';
+    const older =
+      next !== ''
+        ? `${more ? 'There are more' : 'What is older is looked for'}: eduk flow list with the same words and --after ${next}`
+        : looked && 'What is older is found by its id.';
+    const lacking =
+      missing.length === 0
+        ? ''
+        : `\n\nOf this product not all ${missing.join(' and ')} were looked through${schoolOin === '' ? ': name a school' : ''}.`;
+    const rest = `${older && `\n\n${looked}${older}`}${lacking}`;
     if (rows.length === 0) return { json, text: `Nothing was found.${rest}` };
     return { json, text: `${table(['when and flow', 'what', 'by', 'state'], rows)}${rest}` };
   },
+};
+
+const timeOf = (call: Call, flag: 'from' | 'until'): bigint => {
+  const given = call.one(flag);
+  return BigInt(given === undefined ? 0 : momentOf(given));
 };
 
 /** Whom `--learner` asks for: one, on standard input. */

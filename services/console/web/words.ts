@@ -401,8 +401,22 @@ export const words = {
     'Wat ouder is vindt u met het nummer van het bericht.',
     'What is older is found by the id of the message.',
   ],
+  missing_orders: [
+    'Van dit product zijn er meer bestellingen dan doorzocht worden: noem de school.',
+    'Of this product there are more orders than are looked through: name the school.',
+  ],
+  missing_entitlements: [
+    'Licenties op dit product zijn niet alle doorzocht: dat gaat per school, en van hoogstens twintigduizend.',
+    'Licences of this product were not all looked through: that goes by school, and of twenty thousand at most.',
+  ],
   none_found: ['Niets gevonden', 'Nothing found'],
   none_yet: ['Er kwam nog geen bericht binnen.', 'No message has come in yet.'],
+  from_moment: ['Vanaf', 'From'],
+  to_moment: ['Tot en met', 'Up to'],
+  moment_hint: [
+    'Vanaf en tot en met: een dag, of een dag met een tijd, zoals 2026-11-23 08:30.',
+    'From and up to: a day, or a day with a time, such as 2026-11-23 08:30.',
+  ],
   older: ['Oudere', 'Older'],
   newest: ['Nieuwste', 'Newest'],
   search_learner: ['Zoek wat over één leerling gaat.', 'Search what is about one learner.'],
@@ -573,7 +587,7 @@ export const words = {
   hold_state_ended: ['vanzelf afgelopen', 'ended by itself'],
   held_of: ['van', 'of'],
   changes_held: ['wijzigingen van licenties wachten op goedkeuring', 'changes of entitlements wait for approval'],
-  by_class: ['Wie het verliest, per groep', 'Who loses it, by class'],
+  lost_by_class: ['Wie het verliest, per groep', 'Who loses it, by class'],
   without_class: ['Zonder groep', 'Without class'],
   of_no_learner: ['van geen leerling', 'of no learner'],
   classes_elsewhere: [

@@ -128,3 +128,43 @@ test('of a learner the answer goes as far back as each owner and the flows do', 
     ['result-1', ['results']],
   ]);
 });
+
+test('by an EAN what is about its orders is found, of a school its licences too, and what was not looked through is said', async () => {
+  const asked: FindFlowsRequest[] = [];
+  const looked: object[] = [];
+  const order = { orderId: 'order-1', buyerOin: SENDER, lines: [{ line: { sellerOin: 'seller' } }] };
+  const search = async (request: Partial<ListFlowsRequest>, pages = 1, next = '') => {
+    let page = 0;
+    const owner = (answer: () => object) => async (request: object) => {
+      looked.push(request);
+      return answer();
+    };
+    const services = {
+      orders: { listOrders: owner(() => ({ orders: [order], next })) },
+      entitlements: {
+        listEntitlements: owner(() => {
+          page += 1;
+          return { entitlements: [{ terms: { entitlementId: `e${page}` } }], next: page < pages ? `${page}` : '' };
+        }),
+      },
+      flows: {
+        async findFlows(request: FindFlowsRequest) {
+          asked.push(request);
+          return { flows: [flow('order-1')], coveredFromMs: 0n, more: false, next: '' };
+        },
+      },
+    };
+    const gate = { door: { chain: { party: () => undefined }, asked: services } } as unknown as Gate;
+    return (await searchFlows(ListFlowsRequest.fromPartial(request), gate)).missing;
+  };
+  const subjects = () => asked.at(-1)!.subjects.map(({ subject }) => subject);
+  expect(await search({ text: '978-90-0000001-9' })).toEqual(['entitlements']);
+  expect(subjects()).toEqual(['9789000000019', 'order-1']);
+  expect(asked.at(-1)!.subject).toBe('978-90-0000001-9');
+  expect(asked.at(-1)!.subjects[1]).toMatchObject({ partyOins: [SENDER, 'seller'], services: ['orders'] });
+  expect(looked).toMatchObject([{ productId: '9789000000019', waiting: true }]);
+  const schoolOin = '0000000700012AB00000';
+  expect(await search({ text: '9789000000019', schoolOin }, 3)).toEqual([]);
+  expect(subjects().slice(1)).toEqual(['order-1', 'e1', 'e2', 'e3']);
+  expect(await search({ text: '9789000000019', schoolOin }, 9, 'more')).toEqual(['entitlements', 'orders']);
+});

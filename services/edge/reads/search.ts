@@ -1,5 +1,6 @@
 import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
-import type { FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
+import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
+import type { FindFlowsResponse, FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
 import type { SearchFlowsRequest, SearchFlowsResponse } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
@@ -14,6 +15,11 @@ import { tokenFor } from './names.ts';
 const MOST = 200;
 const USUAL = 50;
 const DAY_MS = 86_400_000;
+const EAN = /^\d{13}$/;
+/** Orders, and entitlements, of one product that are looked for. */
+const MOST_OF_PRODUCT = 1_000;
+/** Pages of a school's entitlements, of 5,000 each, that are looked through for a product. */
+const PAGES_OF_SCHOOL = 4;
 const FLOW = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Names of those of some parties and schools that are registered. */
@@ -35,26 +41,35 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
   acceptedMs,
 });
 
-/** Nothing found is an empty list. Faults: of who asks for a learner wire.invalid, state.missing, learner.unknown and school.closed. */
-export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Promise<op.ListFlowsResponse> {
-  const { partyOin, state, beforeMs } = request;
+/** Nothing found is an empty list; by a product only the operator finds what is about others. Faults: of who asks for a learner wire.invalid, state.missing, learner.unknown and school.closed. */
+export async function searchFlows(
+  request: op.ListFlowsRequest,
+  gate: Gate,
+  isOperator = true,
+): Promise<op.ListFlowsResponse> {
+  const { partyOin, state, fromMs, beforeMs, after } = request;
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
   const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;
   const { flows } = gate.door.asked;
   const ask = {
-    ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, beforeMs },
+    ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, fromMs, beforeMs, after },
     ...{ learners: [] as string[], subjects: [] as Subject[] },
   };
   const fits = (flow: FlowRow): boolean =>
     (school === '' || flow.schoolOin === school) &&
     (partyOin === '' || flow.partyOin === partyOin) &&
     (state === '' || flow.state === state) &&
-    (beforeMs === 0n || flow.acceptedMs < beforeMs);
-  const answer = (rows: readonly FlowRow[], coveredFromMs = 0n, more = false): op.ListFlowsResponse => ({
+    flow.acceptedMs >= fromMs &&
+    (beforeMs === 0n || flow.acceptedMs < beforeMs) &&
+    // What is known by its id or reference is of the first page.
+    after === '';
+  const answer = (rows: readonly FlowRow[], found?: Omit<FindFlowsResponse, 'flows'>): op.ListFlowsResponse => ({
     flows: rows.map(foundOf),
-    coveredFromMs,
-    more,
+    coveredFromMs: found?.coveredFromMs ?? 0n,
+    more: found?.more ?? false,
+    next: found?.next ?? '',
+    missing: [],
     names: namesIn(
       gate,
       rows.flatMap((row) => [row.partyOin, row.schoolOin]),
@@ -64,7 +79,7 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
     const { learners, subjects, coveredFromMs } = await ofLearner({ ...request, text, schoolOin: school }, gate);
     const found = await flows.findFlows({ ...ask, learners, subjects });
     const covered = found.coveredFromMs > coveredFromMs ? found.coveredFromMs : coveredFromMs;
-    return answer(found.flows, covered, found.more);
+    return answer(found.flows, { ...found, coveredFromMs: covered });
   }
   if (FLOW.test(text)) {
     const flow = await flowNow(gate, operator, { flowId: text, reference: '', method: '' });
@@ -74,45 +89,75 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
     const asked = isBrin(text) ? schoolOin(text) : text;
     if (school !== '' && school !== asked) return answer([]);
     const found = await flows.findFlows({ ...ask, schoolOin: asked });
-    return answer(found.flows, found.coveredFromMs, found.more);
+    return answer(found.flows, found);
   }
   // What is known by this text itself comes first; a reference only its sender and the bus know. Most texts are none, so nothing is waited for.
   const asSender = isOin(text) && brinOf(text) === undefined && (partyOin === '' || partyOin === text);
-  const [byReference, found] = await Promise.all([
+  const productId = text.replaceAll('-', '');
+  const ofText = async (): Promise<{ found: FindFlowsResponse; missing: string[] }> => {
+    if (asSender) return { found: await flows.findFlows({ ...ask, partyOin: text }), missing: [] };
+    if (!isOperator || !EAN.test(productId))
+      return { found: await flows.findFlows({ ...ask, subject: text }), missing: [] };
+    const { subjects, missing } = await ofProduct(productId, school, gate);
+    const itself = { subject: productId, partyOins: [], services: [] };
+    return { found: await flows.findFlows({ ...ask, subject: text, subjects: [itself, ...subjects] }), missing };
+  };
+  const [byReference, { found, missing }] = await Promise.all([
     text !== '' && partyOin !== ''
       ? flowNow(gate, operator, { flowId: '', partyOin, reference: text, method: '' })
       : undefined,
-    flows.findFlows(asSender ? { ...ask, partyOin: text } : { ...ask, subject: text }),
+    ofText(),
   ]);
   const first = byReference && fits(byReference) ? [byReference] : [];
   const rest = found.flows.filter(({ flowId }) => flowId !== byReference?.flowId);
-  return answer([...first, ...rest], found.coveredFromMs, found.more);
+  return { ...answer([...first, ...rest], found), missing };
 }
 
-/** Of a party's own messages. Faults: none of its own; of others nothing is found. */
-export async function searchOwnFlows(
-  { fromMs, schoolOin, ...asked }: SearchFlowsRequest,
-  caller: Caller,
-  gate: Gate,
-): Promise<SearchFlowsResponse> {
-  // A token for one school knows of that school alone.
-  if (caller.school !== undefined && schoolOin !== '' && schoolOin !== caller.school)
-    return { flows: [], coveredFromMs: 0n, more: false };
-  const request = ListFlowsRequest.fromPartial({
-    ...asked,
-    partyOin: caller.oin,
-    schoolOin: caller.school ?? schoolOin,
-  });
-  const { flows, coveredFromMs, more } = await searchFlows(request, gate);
-  // A flow began a moment before it was accepted, and it is that by which they are put in order.
-  const within = flows.filter(
-    ({ acceptedMs }) => acceptedMs >= fromMs && (asked.beforeMs === 0n || acceptedMs < asked.beforeMs),
-  );
+/**
+ * What the owners have of a product, and what of it there was no end to. Entitlements are not kept by product, as that would cost each grant:
+ * those of one school are looked through.
+ */
+async function ofProduct(
+  productId: string,
+  schoolOin: string,
+  { door: { asked: of } }: Gate,
+): Promise<{ subjects: Subject[]; missing: string[] }> {
+  const missing: string[] = [];
+  const asked = { schoolOin, productId, learner: '', partyOin: '', limit: MOST_OF_PRODUCT };
+  const allOfSchool = async (): Promise<EntitlementRow[]> => {
+    const rows: EntitlementRow[] = [];
+    let after = '';
+    for (let page = 0; page < PAGES_OF_SCHOOL; page++) {
+      const { entitlements, next } = await of.entitlements.listEntitlements({
+        ...{ ...asked, groups: [], orderId: '', waiting: true, after },
+      });
+      rows.push(...entitlements);
+      after = next;
+      if (after === '' || rows.length > MOST_OF_PRODUCT) break;
+    }
+    if (after !== '' || rows.length > MOST_OF_PRODUCT) missing.push('entitlements');
+    return rows.slice(0, MOST_OF_PRODUCT);
+  };
+  if (schoolOin === '') missing.push('entitlements');
+  const [{ orders, next }, entitlements] = await Promise.all([
+    of.orders.listOrders({ ...asked, waiting: true, after: '' }),
+    schoolOin === '' ? [] : allOfSchool(),
+  ]);
+  if (next !== '' || orders.length > MOST_OF_PRODUCT) missing.push('orders');
   return {
-    flows: within.map(({ partyOin: _, ...found }) => found),
-    // What is older than was asked for need not have been looked at.
-    coveredFromMs: coveredFromMs <= fromMs ? fromMs : coveredFromMs,
-    more: more && flows.every(({ acceptedMs }) => acceptedMs >= fromMs),
+    subjects: [
+      ...orders.slice(0, MOST_OF_PRODUCT).map(({ orderId, buyerOin, lines }) => ({
+        subject: orderId,
+        partyOins: [...new Set([buyerOin, ...lines.map(({ line }) => line?.sellerOin ?? '')])],
+        services: ['orders'],
+      })),
+      ...entitlements.map(({ terms }) => ({
+        subject: terms?.entitlementId ?? '',
+        partyOins: [],
+        services: ['entitlements', 'access'],
+      })),
+    ],
+    missing,
   };
 }
 
@@ -145,6 +190,24 @@ async function ofLearner(
     subjects: answered.flatMap(([{ subjects }, services]) => subjects.map((one) => ({ ...one, services }))),
     coveredFromMs: answered.reduce((last, [{ coveredFromMs }]) => (coveredFromMs > last ? coveredFromMs : last), 0n),
   };
+}
+
+/** Of a party's own messages. Faults: none of its own; of others nothing is found. */
+export async function searchOwnFlows(
+  { schoolOin, ...asked }: SearchFlowsRequest,
+  caller: Caller,
+  gate: Gate,
+): Promise<SearchFlowsResponse> {
+  // A token for one school knows of that school alone.
+  if (caller.school !== undefined && schoolOin !== '' && schoolOin !== caller.school)
+    return { flows: [], coveredFromMs: 0n, more: false, next: '' };
+  const request = ListFlowsRequest.fromPartial({
+    ...asked,
+    partyOin: caller.oin,
+    schoolOin: caller.school ?? schoolOin,
+  });
+  const { flows, coveredFromMs, more, next } = await searchFlows(request, gate, false);
+  return { flows: flows.map(({ partyOin: _, ...found }) => found), coveredFromMs, more, next };
 }
 
 export async function showOverview(gate: Gate): Promise<op.ShowOverviewResponse> {

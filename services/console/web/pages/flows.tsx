@@ -19,7 +19,7 @@ const NAMES_SOMEBODY = /^(?:https?:\/\/(?:ketenid\.nl|id\.school)\/|(?:urn:eduk:
 function ByText() {
   const { say, query, go } = useFrame();
   const asked = new URLSearchParams();
-  for (const name of ['q', 'school', 'party', 'state', 'before']) {
+  for (const name of ['q', 'school', 'party', 'state', 'from', 'until', 'after']) {
     const value = query.get(name)?.trim();
     if (value) asked.set(name, value);
   }
@@ -33,9 +33,9 @@ function ByText() {
       if (typeof value === 'string' && value.trim() !== '') next.set(name, value.trim());
     go(`/flows${next.size > 0 ? `?${next}` : ''}`);
   };
-  const older = (before: number) => {
+  const older = (after: string) => {
     const next = new URLSearchParams(asked);
-    next.set('before', String(before));
+    next.set('after', after);
     return `/flows?${next}`;
   };
   return (
@@ -47,18 +47,20 @@ function ByText() {
           <Field name="school" label={say('school_label')} value={query.get('school') ?? ''} />
           <Field name="party" label={say('party_label')} value={query.get('party') ?? ''} />
           <States is={query.get('state') ?? ''} />
+          <Field name="from" label={say('from_moment')} value={query.get('from') ?? ''} />
+          <Field name="until" label={say('to_moment')} value={query.get('until') ?? ''} />
           <button type="submit" class="main">
             {say('search_go')}
           </button>
           <p class="hint">
-            {say('reference_hint')} <Link to="/flows?by=learner">{say('search_learner')}</Link>
+            {say('reference_hint')} {say('moment_hint')} <Link to="/flows?by=learner">{say('search_learner')}</Link>
           </p>
         </form>
       </search>
       <Show loaded={loaded}>
         {(list) => (
           <Found list={list} none={asked.size === 0 ? 'none_yet' : 'none_found'}>
-            {(before) => <Link to={older(before)}>{say('older')}</Link>}
+            {(after) => <Link to={older(after)}>{say('older')}</Link>}
           </Found>
         )}
       </Show>
@@ -73,6 +75,8 @@ interface Asked {
   school: string;
   party: string;
   state: string;
+  from: string;
+  until: string;
 }
 
 /** Whom it is about stands in no address, and is here as long as the page is: for the next question of the same. */
@@ -80,22 +84,23 @@ function OfLearner() {
   const { say, token } = useFrame();
   const { loaded, ask } = useAsk<FlowList>();
   const asked = useRef<Asked>(undefined);
-  const [before, setBefore] = useState(0);
+  const [after, setAfter] = useState('');
   const [erased, setErased] = useState(0);
-  const question = (of: Asked, until: number) => {
+  const question = (of: Asked, below: string) => {
     asked.current = of;
-    setBefore(until);
-    ask(() => post<FlowList>('/api/flows/of-learner', { ...of, before: String(until) }, token));
+    setAfter(below);
+    ask(() => post<FlowList>('/api/flows/of-learner', { ...of, after: below }, token));
   };
   const search = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     const text = (name: string): string => String(form.get(name) ?? '').trim();
     const [learner, pseudonymOf, school] = [text('learner'), text('pseudonymOf'), text('school')];
-    question({ learner, pseudonymOf, school, party: text('party'), state: text('state') }, 0);
+    const [from, until] = [text('from'), text('until')];
+    question({ learner, pseudonymOf, school, party: text('party'), state: text('state'), from, until }, '');
     setErased((times) => times + 1);
   };
-  const again = (until: number) => asked.current && question(asked.current, until);
+  const again = (below: string) => asked.current && question(asked.current, below);
   return (
     <>
       <h1>{say('flows')}</h1>
@@ -116,11 +121,13 @@ function OfLearner() {
           <Field name="pseudonymOf" label={say('pseudonym_label')} value="" />
           <Field name="party" label={say('party_label')} value="" />
           <States is="" />
+          <Field name="from" label={say('from_moment')} value="" />
+          <Field name="until" label={say('to_moment')} value="" />
           <button type="submit" class="main">
             {say('search_go')}
           </button>
           <p class="hint">
-            {say('named_hint')} <Link to="/flows">{say('search_text')}</Link>
+            {say('named_hint')} {say('moment_hint')} <Link to="/flows">{say('search_text')}</Link>
           </p>
         </form>
       </search>
@@ -131,16 +138,16 @@ function OfLearner() {
           <Show loaded={loaded}>
             {(list) => (
               <Found list={list} none="none_of_learner">
-                {(last) => (
-                  <button type="button" class="plain" onClick={() => again(last)}>
+                {(next) => (
+                  <button type="button" class="plain" onClick={() => again(next)}>
                     {say('older')}
                   </button>
                 )}
               </Found>
             )}
           </Show>
-          {before > 0 && (
-            <button type="button" class="plain" onClick={() => again(0)}>
+          {after !== '' && (
+            <button type="button" class="plain" onClick={() => again('')}>
               {say('newest')}
             </button>
           )}
@@ -167,15 +174,15 @@ function States({ is }: { is: string }) {
   );
 }
 
-/** Messages, and how far back was looked; `children`: how to go on behind the last of them, by its time. */
+/** Messages, and how far back was looked; `children`: how to go on with the next page. */
 function Found({
-  list: { flows, coveredFrom, more },
+  list: { flows, coveredFrom, next, isShort, missing },
   none,
   children,
 }: {
   list: FlowList;
   none: Word;
-  children: (before: number) => preact.JSX.Element;
+  children: (next: string) => preact.JSX.Element;
 }) {
   const { say } = useFrame();
   return (
@@ -208,13 +215,14 @@ function Found({
       )}
       <p class="hint">
         {coveredFrom === 0 ? (
-          say('covered_all')
+          missing.length === 0 && say('covered_all')
         ) : (
           <>
-            {say('covered_from')} <When at={coveredFrom} />. {!more && say('covered_rest')}
+            {say('covered_from')} <When at={coveredFrom} />. {isShort && say('covered_rest')}
           </>
         )}{' '}
-        {more && flows.length > 0 && children(flows.at(-1)!.at)}
+        {missing.includes('orders') && say('missing_orders')}{' '}
+        {missing.includes('entitlements') && say('missing_entitlements')} {next !== '' && children(next)}
       </p>
     </>
   );

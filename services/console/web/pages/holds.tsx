@@ -191,7 +191,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
       )}
       {hold.products.length > 0 && hold.groups.length > 0 && (
         <>
-          <h3>{say('by_class')}</h3>
+          <h3>{say('lost_by_class')}</h3>
           <ul class="changes">
             {hold.groups.map((of) => (
               <li key={of.group} class="takes">

@@ -106,21 +106,27 @@ export interface FindFlowsRequest {
   partyOin: string;
   /** As FlowRow says it. */
   state: string;
-  /** Accepted before; 0 = up to now. */
+  /** Accepted before, Unix milliseconds; 0 = up to now. */
   beforeMs: bigint;
   /** Tokens of one learner: flows about any of `subjects`, and what was refused of these tokens; `subject` and `key` are empty then. */
   learners: string[];
-  /** What owners have of that learner; at most 5,000. */
+  /** What owners have of that learner, or of the product that `subject` is, about any of which it may be then; at most 5,000. */
   subjects: Subject[];
+  /** Accepted then or later, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  /** Where the page before this one ended, as its `next` said; empty = the first page. Faults: wire.invalid. */
+  after: string;
 }
 
 /** Newest first. */
 export interface FindFlowsResponse {
   flows: FlowRow[];
-  /** Everything that was accepted since then was looked at, Unix milliseconds; 0 = everything there is. */
+  /** Of what was asked for, everything that was accepted since then was looked at, Unix milliseconds; 0 = everything there is. */
   coveredFromMs: bigint;
   /** There are more of these than were asked for. */
   more: boolean;
+  /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
+  next: string;
 }
 
 /** Nothing to ask. */
@@ -1473,6 +1479,8 @@ function createBaseFindFlowsRequest(): FindFlowsRequest {
     beforeMs: 0n,
     learners: [],
     subjects: [],
+    fromMs: 0n,
+    after: "",
   };
 }
 
@@ -1507,6 +1515,15 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     }
     for (const v of message.subjects) {
       Subject.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.fromMs);
+    }
+    if (message.after !== "") {
+      writer.uint32(90).string(message.after);
     }
     return writer;
   },
@@ -1596,6 +1613,22 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
             message.subjects.push(Subject.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1635,6 +1668,8 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
       subjects: globalThis.Array.isArray(object?.subjects)
         ? object.subjects.map((e: any) => Subject.fromJSON(e))
         : [],
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
     };
   },
 
@@ -1667,6 +1702,12 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     if (message.subjects?.length) {
       obj.subjects = message.subjects.map((e) => Subject.toJSON(e));
     }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
     return obj;
   },
 
@@ -1684,12 +1725,14 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
     message.learners = object.learners?.map((e) => e) || [];
     message.subjects = object.subjects?.map((e) => Subject.fromPartial(e)) || [];
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.after = object.after ?? "";
     return message;
   },
 };
 
 function createBaseFindFlowsResponse(): FindFlowsResponse {
-  return { flows: [], coveredFromMs: 0n, more: false };
+  return { flows: [], coveredFromMs: 0n, more: false, next: "" };
 }
 
 export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
@@ -1705,6 +1748,9 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
     }
     if (message.more !== false) {
       writer.uint32(24).bool(message.more);
+    }
+    if (message.next !== "") {
+      writer.uint32(34).string(message.next);
     }
     return writer;
   },
@@ -1746,6 +1792,14 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
             message.more = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1767,6 +1821,7 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
         ? BigInt(object.covered_from_ms)
         : 0n,
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
     };
   },
 
@@ -1781,6 +1836,9 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
     if (message.more !== false) {
       obj.more = message.more;
     }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
     return obj;
   },
 
@@ -1794,6 +1852,7 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
       ? BigInt(object.coveredFromMs)
       : 0n;
     message.more = object.more ?? false;
+    message.next = object.next ?? "";
     return message;
   },
 };

@@ -97,8 +97,10 @@ export interface SearchFlowsRequest {
   /** Accepted since this moment, and before that one, Unix milliseconds; 0 = whenever. */
   fromMs: bigint;
   beforeMs: bigint;
-  /** At most 200; 0 = 50. What is older is asked for with before_ms. */
+  /** At most 200; 0 = 50. What is older is asked for with `after`. */
   limit: number;
+  /** Where the page before this one ended, as its `next` said; empty = the first page. Faults: wire.invalid. */
+  after: string;
 }
 
 /** One message, without its steps: GetFlow tells those. */
@@ -126,6 +128,8 @@ export interface SearchFlowsResponse {
   coveredFromMs: bigint;
   /** There are more than were asked for. */
   more: boolean;
+  /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
+  next: string;
 }
 
 /** What is asked: an order, a product at a school, a learner at a school, or a party. */
@@ -1241,7 +1245,7 @@ export const WatchFlowResponse: MessageFns<WatchFlowResponse> = {
 };
 
 function createBaseSearchFlowsRequest(): SearchFlowsRequest {
-  return { text: "", schoolOin: "", state: "", fromMs: 0n, beforeMs: 0n, limit: 0 };
+  return { text: "", schoolOin: "", state: "", fromMs: 0n, beforeMs: 0n, limit: 0, after: "" };
 }
 
 export const SearchFlowsRequest: MessageFns<SearchFlowsRequest> = {
@@ -1269,6 +1273,9 @@ export const SearchFlowsRequest: MessageFns<SearchFlowsRequest> = {
     }
     if (message.limit !== 0) {
       writer.uint32(48).uint32(message.limit);
+    }
+    if (message.after !== "") {
+      writer.uint32(58).string(message.after);
     }
     return writer;
   },
@@ -1334,6 +1341,14 @@ export const SearchFlowsRequest: MessageFns<SearchFlowsRequest> = {
             message.limit = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1362,6 +1377,7 @@ export const SearchFlowsRequest: MessageFns<SearchFlowsRequest> = {
         ? BigInt(object.before_ms)
         : 0n,
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
     };
   },
 
@@ -1385,6 +1401,9 @@ export const SearchFlowsRequest: MessageFns<SearchFlowsRequest> = {
     if (message.limit !== 0) {
       obj.limit = Math.round(message.limit);
     }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
     return obj;
   },
 
@@ -1399,6 +1418,7 @@ export const SearchFlowsRequest: MessageFns<SearchFlowsRequest> = {
     message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
     message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
     message.limit = object.limit ?? 0;
+    message.after = object.after ?? "";
     return message;
   },
 };
@@ -1586,7 +1606,7 @@ export const FlowFound: MessageFns<FlowFound> = {
 };
 
 function createBaseSearchFlowsResponse(): SearchFlowsResponse {
-  return { flows: [], coveredFromMs: 0n, more: false };
+  return { flows: [], coveredFromMs: 0n, more: false, next: "" };
 }
 
 export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
@@ -1602,6 +1622,9 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
     }
     if (message.more !== false) {
       writer.uint32(24).bool(message.more);
+    }
+    if (message.next !== "") {
+      writer.uint32(34).string(message.next);
     }
     return writer;
   },
@@ -1643,6 +1666,14 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
             message.more = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1664,6 +1695,7 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
         ? BigInt(object.covered_from_ms)
         : 0n,
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
     };
   },
 
@@ -1678,6 +1710,9 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
     if (message.more !== false) {
       obj.more = message.more;
     }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
     return obj;
   },
 
@@ -1691,6 +1726,7 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
       ? BigInt(object.coveredFromMs)
       : 0n;
     message.more = object.more ?? false;
+    message.next = object.next ?? "";
     return message;
   },
 };

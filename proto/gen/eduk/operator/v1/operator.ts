@@ -309,7 +309,8 @@ export interface ShowFlowResponse {
 export interface ListFlowsRequest {
   /**
    * A flow, or an order, entitlement, roster, product, launch or result that it is about, or an OIN or BRIN of sender or school; with a
-   * party also its reference.
+   * party also its reference. By an EAN or ISBN also what is about orders with a line for that product, and with a school about
+   * entitlements to it.
    */
   text: string;
   /** Who sent it; `operator` = from the operator. */
@@ -319,7 +320,7 @@ export interface ListFlowsRequest {
   state: string;
   /** At most 200; 0 = 50. */
   limit: number;
-  /** Accepted before; 0 = up to now. */
+  /** Accepted before, Unix milliseconds; 0 = up to now. */
   beforeMs: bigint;
   /**
    * All about one learner of the school, which must be named; `text` is empty then. Found are messages about orders with a line for the
@@ -333,6 +334,10 @@ export interface ListFlowsRequest {
     | undefined;
   /** The party that was told `learner` as a pseudonym of its own; empty = it is an ECK iD or a key of the administration. */
   pseudonymOfOin: string;
+  /** Accepted then or later, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  /** Where the page before this one ended, as its `next` said; empty = the first page. Faults: wire.invalid. */
+  after: string;
 }
 
 /** One flow, without its steps. */
@@ -356,6 +361,10 @@ export interface ListFlowsResponse {
   more: boolean;
   /** Of the parties and schools in them that are registered. */
   names: PartyName[];
+  /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
+  next: string;
+  /** Of a product, what was not all looked through: `orders`, there are too many; `entitlements`, there are too many or no school is named. */
+  missing: string[];
 }
 
 /** Nothing to ask. */
@@ -4978,6 +4987,8 @@ function createBaseListFlowsRequest(): ListFlowsRequest {
     beforeMs: 0n,
     learner: undefined,
     pseudonymOfOin: "",
+    fromMs: 0n,
+    after: "",
   };
 }
 
@@ -5009,6 +5020,15 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
     }
     if (message.pseudonymOfOin !== "") {
       writer.uint32(66).string(message.pseudonymOfOin);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.fromMs);
+    }
+    if (message.after !== "") {
+      writer.uint32(82).string(message.after);
     }
     return writer;
   },
@@ -5090,6 +5110,22 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
             message.pseudonymOfOin = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5128,6 +5164,8 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
         : isSet(object.pseudonym_of_oin)
         ? globalThis.String(object.pseudonym_of_oin)
         : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
     };
   },
 
@@ -5157,6 +5195,12 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
     if (message.pseudonymOfOin !== "") {
       obj.pseudonymOfOin = message.pseudonymOfOin;
     }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
     return obj;
   },
 
@@ -5175,6 +5219,8 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
       ? LearnerRef.fromPartial(object.learner)
       : undefined;
     message.pseudonymOfOin = object.pseudonymOfOin ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.after = object.after ?? "";
     return message;
   },
 };
@@ -5382,7 +5428,7 @@ export const FoundFlow: MessageFns<FoundFlow> = {
 };
 
 function createBaseListFlowsResponse(): ListFlowsResponse {
-  return { flows: [], coveredFromMs: 0n, more: false, names: [] };
+  return { flows: [], coveredFromMs: 0n, more: false, names: [], next: "", missing: [] };
 }
 
 export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
@@ -5401,6 +5447,12 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     }
     for (const v of message.names) {
       PartyName.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(42).string(message.next);
+    }
+    for (const v of message.missing) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -5450,6 +5502,22 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
             message.names.push(PartyName.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.missing.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5472,6 +5540,8 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
         : 0n,
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
       names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
+      missing: globalThis.Array.isArray(object?.missing) ? object.missing.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -5489,6 +5559,12 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     if (message.names?.length) {
       obj.names = message.names.map((e) => PartyName.toJSON(e));
     }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
+    if (message.missing?.length) {
+      obj.missing = message.missing;
+    }
     return obj;
   },
 
@@ -5503,6 +5579,8 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
       : 0n;
     message.more = object.more ?? false;
     message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    message.missing = object.missing?.map((e) => e) || [];
     return message;
   },
 };
