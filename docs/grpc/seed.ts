@@ -26,6 +26,8 @@ interface SeedParty {
   name: string;
   roles: Role[];
   services: Service[];
+  /** Where it has its mail sent to; absent = nowhere. */
+  webhook?: string;
 }
 
 export const parties: readonly SeedParty[] = [
@@ -70,6 +72,8 @@ export const parties: readonly SeedParty[] = [
       Service.SERVICE_RESULT,
       Service.SERVICE_USAGE,
     ],
+    // Nobody listens there: what does not arrive is what DeliveryService tells of.
+    webhook: 'http://127.0.0.1:9/webhook',
   },
 ];
 
@@ -110,12 +114,13 @@ function connect(): { ask<Q, A>(method: string, of: Codec<Q>, to: Codec<A>, requ
 
 async function main(): Promise<void> {
   const gateway = connect();
-  for (const { caller, oin, name, roles, services } of parties) {
+  for (const { caller, oin, name, roles, services, webhook } of parties) {
+    const endpoints = webhook === undefined ? [] : [{ standard: 'webhook', url: webhook }];
     const added = await gateway.ask(
       'AddParty',
       AddPartyRequest,
       AddPartyResponse,
-      AddPartyRequest.fromPartial({ party: { oin, name, roles } }),
+      AddPartyRequest.fromPartial({ party: { oin, name, roles, endpoints } }),
     );
     if (added.apiKey) console.log(`export ${variableOf(caller)}=${added.apiKey}`);
     else

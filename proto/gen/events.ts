@@ -16,6 +16,8 @@ export const events = {
   AccessRefused: { stream: 'access', codec: access.AccessRefused },
   AccessRevoked: { stream: 'access', codec: access.AccessRevoked },
   AuditSubmitted: { stream: 'audit', codec: audit.AuditSubmitted },
+  DeliveryCommandDone: { stream: 'deliveries', codec: deliveries.DeliveryCommandDone },
+  DeliveryCommandSubmitted: { stream: 'deliveries', codec: deliveries.DeliveryCommandSubmitted },
   EntitlementChangeHeld: { stream: 'entitlements', codec: entitlements.EntitlementChangeHeld },
   EntitlementChangeRefused: { stream: 'entitlements', codec: entitlements.EntitlementChangeRefused },
   EntitlementChanged: { stream: 'entitlements', codec: entitlements.EntitlementChanged },

@@ -2245,7 +2245,7 @@ describe('what waits', () => {
         },
         scheduled: false,
       },
-      { pull: { partyOin: las, schoolOin: '0000000700077ZZ00000', schoolYear: '2026-2027' }, scheduled: true },
+      { pull: { partyOin: las, schoolOin: '0000000700075ZZ00000', schoolYear: '2026-2027' }, scheduled: true },
     ];
     const names = [
       { oin: school, name: 'De Regenboog' },
@@ -2281,7 +2281,7 @@ describe('what waits', () => {
     answer('listSchoolForgets', {
       forgettings: [
         { schoolOin: school, state: 'waits', destroyAtMs: 1_795_000_000_000n, receivers },
-        { schoolOin: '0000000700077ZZ00000', state: 'kept', receivers },
+        { schoolOin: '0000000700075ZZ00000', state: 'kept', receivers },
         { schoolOin: '0000000700078ZZ00000', state: 'destroyed', receivers: [{ partyOin: oin, confirmedMs: 1n }] },
       ],
     });

@@ -14,6 +14,7 @@ export const remediesNl: Readonly<Record<string, string>> = {
   'hold.pending': 'Iemand van de school bekijkt het verschil en keurt goed of wijst af.',
   'freeze.holds':
     'Niemand hoeft iets te doen: het gaat vanzelf verder als de bevriezing voorbij is. Eerder: beëindig de bevriezing op de pagina Bevriezingen, of met eduk freeze end.',
+  'hold.operator': 'De beheerder van de gateway begint eraan: eduk replay run.',
   'gateway.bug': 'Wij kijken naar de vastgelopen sleutel en pakken hem weer op.',
   'gateway.clear_data': 'Wij kijken naar de vastgelopen sleutel.',
   'entitlement.not_started': 'Wacht op de eerste dag, of de verkoper laat eerder beginnen.',

@@ -2,9 +2,10 @@
 import { type Consumer, decoded, emit, Freezes, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { dutchDay, FORGOTTEN_CLOSED_MS, startOfDutchDay, uuidText } from '#kernel';
 import { type Mandate, MandateState, type Party, type SchoolForgetting, type Service } from '#proto/eduk/core/v1/party';
-import type { ReplaySubmitted } from '#proto/eduk/events/v1/deliveries';
+import type { DeliveryCommandSubmitted, ReplaySubmitted } from '#proto/eduk/events/v1/deliveries';
 import type { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import type { EventName } from '#proto/events';
+import { command } from './dead.ts';
 import {
   type Address,
   arrive,
@@ -61,8 +62,17 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results', 'deliveries'],
   // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
   first: ['parties'],
-  types: ['PartyRegistered', 'LearnerKept', 'ReplaySubmitted', 'FreezeChanged', ...Object.keys(routes)],
+  types: [
+    'PartyRegistered',
+    'LearnerKept',
+    'ReplaySubmitted',
+    'DeliveryCommandSubmitted',
+    'FreezeChanged',
+    ...Object.keys(routes),
+  ],
   handle(record, unit) {
+    if (record.type === 'DeliveryCommandSubmitted')
+      return onCommand(decoded(record, 'DeliveryCommandSubmitted'), unit, changed);
     if (record.type === 'ReplaySubmitted') return onReplay(decoded(record, 'ReplaySubmitted'), unit);
     if (record.type === 'FreezeChanged') return new Freezes(freezes).take(unit, decoded(record, 'FreezeChanged'));
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
@@ -147,6 +157,14 @@ function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => voi
   unit.put(bodies, { ...body, receivers: told });
 }
 
+/** A party wants something of what fails at its endpoints: what an operator's call does, as far as the party may. */
+function onCommand(event: DeliveryCommandSubmitted, unit: Unit, changed: (mailbox: string) => void): void {
+  const { partyOin, action } = event;
+  const { keys, rows, more } = command(unit, event);
+  if (action !== 'hold' && keys > 0) changed(SENDERS);
+  emit(unit, 'DeliveryCommandDone', { partyOin, action, keys, messages: BigInt(rows), more }, partyOin);
+}
+
 function onReplay(event: ReplaySubmitted, unit: Unit): void {
   const {
     partyOin: party,
@@ -158,6 +176,7 @@ function onReplay(event: ReplaySubmitted, unit: Unit): void {
     secondAbove,
     byPerson,
     confirmed,
+    byOin,
   } = event;
   const selection: ReplayOrder['selection'] = {
     service: asked?.service ?? 0,
@@ -172,7 +191,8 @@ function onReplay(event: ReplaySubmitted, unit: Unit): void {
     outOfOrder: asked?.outOfOrder ?? false,
     reconciled: asked?.reconciled ?? '',
   };
-  const given = { action, jobId, party, selection, rate, mostErrors, secondAbove, byPerson, confirmed };
+  const byParty = byOin !== '';
+  const given = { action, jobId, party, selection, rate, mostErrors, secondAbove, byPerson, confirmed, byParty };
   const decided = takeOrder(unit, given);
   if ('code' in decided) {
     emit(unit, 'ReplayRefused', { partyOin: party, jobId, ...decided }, party);

@@ -9,6 +9,7 @@
 import { allOf, together } from '#bus';
 import type { Fault } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
+import { idsOf } from './about.ts';
 import {
   type Answered,
   afterAnswer,
@@ -42,6 +43,7 @@ import {
   bodies,
   type EndpointRow,
   endpoints,
+  HELD,
   heads,
   type LossCell,
   type MailRow,
@@ -388,7 +390,7 @@ function whyOf(outcome: Outcome): Why {
 
 /** Keys of it whose repeats an operator stopped wait for an operator; answers what is left of the attempt. */
 function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: Call): Readonly<AttemptRow> {
-  const { party, standard, attemptId, stopped = [] } = attempt;
+  const { party, standard, attemptId, stopped = [], held } = attempt;
   const out = new Set(stopped);
   for (const key of keysOf(attempt)) {
     if (!out.has(key)) continue;
@@ -398,7 +400,7 @@ function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: 
     unit.put(pushKeys, {
       ...lane,
       rows: (keyRow(unit, lane)?.rows ?? 0) + members.length,
-      parked: STOPPED,
+      parked: held?.includes(key) ? HELD : STOPPED,
       failures: sentTimes(attempt),
       sinceMs: attempt.sinceMs || attempt.startedMs || unit.now,
       ...why,
@@ -410,6 +412,7 @@ function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: 
   const left: AttemptRow = {
     ...attempt,
     stopped: undefined,
+    held: undefined,
     members: attempt.members.filter(({ key }) => !out.has(key)),
   };
   if (left.members.length === 0) unit.remove(attempts, party, standard, attemptId);
@@ -1075,11 +1078,44 @@ export interface Selection {
   /** Failing since this moment or later, and since before, Unix milliseconds; absent or 0 = whenever. */
   fromMs?: number | undefined;
   untilMs?: number | undefined;
+  /** Mailbox; absent or 0 = any. */
+  service?: number | undefined;
+  /** Id of a thing that a message which waits is about; absent or empty = any. What waits with it goes with it. */
+  about?: string | undefined;
+  /** It is the party itself that chooses: what an operator stopped is not meant. Absent = an operator. */
+  byParty?: boolean | undefined;
 }
 
 /** Whether it is chosen by what is wrong with it. */
 const isNarrow = ({ code = '', fromMs = 0, untilMs = 0 }: Selection): boolean =>
   code !== '' || fromMs > 0 || untilMs > 0;
+
+/** Whether all that fails at an endpoint is chosen, or all of a school. */
+const isOfAll = (which: Selection): boolean => which.key === '' && !which.about && !which.service && !isNarrow(which);
+
+/** Whether one key of an attempt is chosen. */
+const isKeyMeant = (
+  unit: Pick<Writer, 'get'>,
+  { key, about }: Selection,
+  attempt: Readonly<AttemptRow>,
+  one: string,
+): boolean =>
+  (key === '' || one === key) &&
+  (!about ||
+    hasAbout(
+      unit,
+      about,
+      attempt.members.filter((member) => member.key === one),
+    ));
+
+/** An attempt of which these keys are repeated again. */
+function withoutStops(attempt: Readonly<AttemptRow>, goesOn: (key: string) => boolean): AttemptRow {
+  const left = (keys: readonly string[] = []): string[] | undefined => {
+    const kept = keys.filter((key) => !goesOn(key));
+    return kept.length === 0 ? undefined : kept;
+  };
+  return { ...attempt, stopped: left(attempt.stopped), held: left(attempt.held) };
+}
 
 /** Whether what failed so, and since then, is meant. */
 export const meant = (
@@ -1090,25 +1126,50 @@ export const meant = (
 /** Keys that one call changes. */
 const RESOLVED_AT_ONCE = 1000;
 
+/** Keys that fail and are chosen: also by what is about a thing among what waits of them. */
+export function chosen(reader: Pick<Writer, 'get' | 'list'>, which: Selection): readonly Readonly<PushKeyRow>[] {
+  const rows = failing(reader, which);
+  const { about } = which;
+  if (!about) return rows;
+  return allOf(rows, (row) => {
+    const { party, standard, service, school, key } = row;
+    const waiting = reader.list(setAside, { equals: [party, standard, service, school, key] });
+    return hasAbout(reader, about, waiting) ? [row] : [];
+  }).flat();
+}
+
+const hasAbout = (reader: Pick<Writer, 'get'>, about: string, rows: readonly Readonly<Member>[]): boolean =>
+  allOf(rows, ({ flowId, eventId }) => reader.get(bodies, flowId, eventId)).some(
+    (body) => body !== undefined && idsOf(body).has(about),
+  );
+
 /**
- * Takes keys that parked, or wait for another attempt, up again, or drops what waits of them, or stops their repeats; of one call
- * so many keys. An attempt under way is not touched, but for what follows it.
+ * Takes keys that parked, or wait for another attempt, up again, or drops what waits of them, or stops their repeats, or releases
+ * what a party held; of one call so many keys. An attempt under way is not touched, but for what follows it.
  */
-export function resolve(unit: Writer, which: Selection, action: string): { keys: number; rows: number } {
-  if (action === 'stop') return stopRepeats(unit, which);
+export function resolve(
+  unit: Writer,
+  which: Selection,
+  action: string,
+  most = RESOLVED_AT_ONCE,
+): { keys: number; rows: number } {
+  if (action === 'stop') return stopRepeats(unit, which, most);
+  const takesUp = action === 'retry' || action === 'release';
   let keys = 0;
   let rows = 0;
   const parties = new Set<string>();
-  for (const row of failing(unit, which)) {
-    if (keys === RESOLVED_AT_ONCE) break;
+  for (const row of chosen(unit, which)) {
+    if (keys === most) break;
     // It is being tried again.
     if (action === 'retry' && row.code === '') continue;
+    if (action === 'retry' && which.byParty && row.parked >= STOPPED) continue;
+    if (action === 'release' && row.parked !== HELD) continue;
     const { party, standard, service, school, key } = row;
     parties.add(party);
     keys += 1;
     rows += row.rows;
     unit.remove(pushSchools, party, standard, school);
-    if (action === 'retry') {
+    if (takesUp) {
       unit.put(pushKeys, {
         ...row,
         parked: 0,
@@ -1128,18 +1189,29 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
     }
     unit.remove(pushKeys, party, standard, service, school, key);
   }
-  if (action === 'retry')
-    for (const attempt of unit.list(attempts, { equals: which.party === '' ? [] : [which.party] })) {
-      if (!attempt.stopped?.length || (which.school !== '' && attempt.school !== which.school)) continue;
-      if (!isMeant(unit, which, attempt)) continue;
-      const stopped = attempt.stopped.filter((key) => which.key !== '' && key !== which.key);
-      unit.put(attempts, { ...attempt, stopped: stopped.length === 0 ? undefined : stopped });
+  // A party that says that its endpoint is well again need not wait for the end of its rest.
+  if (action === 'retry' && which.byParty)
+    for (const { attempt, keys: of } of failingAttempts(unit, which)) {
+      parties.add(attempt.party);
+      keys += of.length;
+      rows += attempt.members.filter(({ key }) => of.includes(key)).length;
     }
-  if (action === 'retry')
+  if (action === 'release' || (action === 'retry' && !which.byParty))
+    for (const attempt of unit.list(attempts, { equals: which.party === '' ? [] : [which.party] })) {
+      const of = (action === 'release' ? attempt.held : attempt.stopped) ?? [];
+      if (of.length === 0 || !isMeant(unit, which, attempt)) continue;
+      const goOn = new Set(of.filter((key) => isKeyMeant(unit, which, attempt, key)));
+      if (action === 'release') keys += goOn.size;
+      unit.put(
+        attempts,
+        withoutStops(attempt, (key) => goOn.has(key)),
+      );
+    }
+  if (takesUp)
     for (const endpoint of unit.list(endpoints, { equals: which.party === '' ? [] : [which.party] }))
       if (
         endpoint.url !== '' &&
-        (parties.has(endpoint.party) || (which.key === '' && !isNarrow(which) && endpoint.gone))
+        (parties.has(endpoint.party) || (action === 'retry' && isOfAll(which) && endpoint.gone))
       )
         unit.put(endpoints, { ...endpoint, gone: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
   return { keys, rows };
@@ -1149,43 +1221,70 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
  * Nothing of these keys is sent again before an operator says so: neither what waits for another attempt, nor what is under way
  * now, if it fails. It stays so, whatever becomes of the endpoint, of this process and of the party's registration.
  */
-function stopRepeats(unit: Writer, which: Selection): { keys: number; rows: number } {
-  const { party, school, key } = which;
+function stopRepeats(unit: Writer, which: Selection, most: number): { keys: number; rows: number } {
+  const { party, byParty = false } = which;
   const stopped = new Set<string>();
   let rows = 0;
   // Before what waits: of a key that is stopped nothing is under way without its mark.
   for (const attempt of unit.list(attempts, { equals: party === '' ? [] : [party] })) {
-    if (stopped.size >= RESOLVED_AT_ONCE) break;
-    if ((school !== '' && attempt.school !== school) || !isMeant(unit, which, attempt)) continue;
+    if (stopped.size >= most) break;
+    if (!isMeant(unit, which, attempt)) continue;
+    // What an operator stops is the operator's, also where its party held it.
+    const done = attempt.stopped?.filter((one) => byParty || !attempt.held?.includes(one)) ?? [];
     // A first attempt that is under way repeats nothing yet, but would.
-    const of = [...keysOf(attempt)].filter((one) => (key === '' || one === key) && !attempt.stopped?.includes(one));
+    const of = [...keysOf(attempt)].filter((one) => !done.includes(one) && isKeyMeant(unit, which, attempt, one));
     if (of.length === 0) continue;
     for (const one of of) stopped.add(laneName(laneOf(attempt, one)));
     rows += attempt.members.filter((member) => of.includes(member.key)).length;
-    const marked = { ...attempt, stopped: [...(attempt.stopped ?? []), ...of] };
+    const rest = withoutStops(attempt, (one) => of.includes(one));
+    const marked: AttemptRow = {
+      ...rest,
+      stopped: [...(rest.stopped ?? []), ...of],
+      held: byParty ? [...(rest.held ?? []), ...of] : rest.held,
+    };
     if (attempt.started) unit.put(attempts, marked);
     else stopKeys(unit, marked, lastOf(unit, attempt));
   }
-  for (const known of failing(unit, which)) {
-    if (known.parked || (stopped.size >= RESOLVED_AT_ONCE && !stopped.has(laneName(known)))) continue;
+  for (const known of chosen(unit, which)) {
+    const isOpen = known.parked === 0 || (known.parked === HELD && !byParty);
+    if (!isOpen || (stopped.size >= most && !stopped.has(laneName(known)))) continue;
     stopped.add(laneName(known));
     rows += known.rows;
     const row = keyRow(unit, known)!;
-    if (row.parked) continue;
+    // It was stopped with its attempt.
+    if (row.parked !== known.parked) continue;
     const why: Partial<PushKeyRow> = row.code === '' ? { ...lastOf(unit, row), sinceMs: row.sinceMs || unit.now } : {};
-    unit.put(pushKeys, { ...row, ...why, parked: STOPPED, dueMs: NEVER });
+    unit.put(pushKeys, { ...row, ...why, parked: byParty ? HELD : STOPPED, dueMs: NEVER });
   }
   return { keys: stopped.size, rows };
 }
 
 /** Why an endpoint took nothing last. */
-function lastOf(unit: Writer, of: Pick<EndpointRow, 'party' | 'standard'>): Why {
+function lastOf(unit: Pick<Writer, 'get'>, of: Pick<EndpointRow, 'party' | 'standard'>): Why {
   const { status = 0, cause = '' } = unit.get(endpoints, of.party, of.standard) ?? {};
   return { status, code: status === 0 && cause === 'timeout' ? 'peer.unknown_outcome' : 'peer.unavailable', cause: '' };
 }
 
+/** What waits as a whole to be sent again and is chosen: keys of it that nobody stopped. */
+export const failingAttempts = (
+  reader: Pick<Writer, 'get' | 'list'>,
+  which: Selection,
+): { attempt: Readonly<AttemptRow>; keys: string[]; why: Why }[] =>
+  reader
+    .list(attempts, { equals: which.party === '' ? [] : [which.party] })
+    .filter((attempt) => !attempt.started && sentTimes(attempt) > 0 && isMeant(reader, which, attempt))
+    .map((attempt) => ({
+      attempt,
+      keys: [...keysOf(attempt)].filter(
+        (key) => !attempt.stopped?.includes(key) && isKeyMeant(reader, which, attempt, key),
+      ),
+      why: lastOf(reader, attempt),
+    }));
+
 /** Whether what is under way, or waits as a whole to be sent again, is of a selection: of a first attempt nothing is wrong yet. */
-function isMeant(unit: Writer, which: Selection, attempt: Readonly<AttemptRow>): boolean {
+function isMeant(unit: Pick<Writer, 'get'>, which: Selection, attempt: Readonly<AttemptRow>): boolean {
+  if (which.school !== '' && attempt.school !== which.school) return false;
+  if (which.service && attempt.service !== which.service) return false;
   if (!isNarrow(which)) return true;
   if (sentTimes(attempt) <= (attempt.started ? 1 : 0)) return false;
   return meant(which, { code: lastOf(unit, attempt).code, sinceMs: attempt.sinceMs || attempt.startedMs });
@@ -1200,6 +1299,7 @@ export const failing = (reader: Pick<Writer, 'list'>, which: Selection): Readonl
         (row.code !== '' || (row.tried || 0) > 0) &&
         (which.school === '' || row.school === which.school) &&
         (which.key === '' || row.key === which.key) &&
+        (!which.service || row.service === which.service) &&
         meant(which, row),
     );
 

@@ -529,6 +529,45 @@ describe('sending it', () => {
     expect(await it.shown(jobId)).toMatchObject({ state: 'running', rate: 7 });
   });
 
+  test('of more than the threshold a party is told that an operator begins it, and then one does', async () => {
+    const it = await delivered(['a', 'b', 'c']);
+    const byOin = PLATFORM;
+    const asked = ReplaySelection.fromPartial({ partyOin: PLATFORM, again: true });
+    it.bench.advance(1);
+    it.order('preview', 'own', { byOin, selection: asked });
+    await it.settle('own', (state) => state === 'counted');
+    it.run('own', { byOin, secondAbove: 2 });
+    const refused = it.bench.events('ReplayRefused').at(-1)!.value;
+    expect(refused).toMatchObject({ partyOin: PLATFORM, jobId: 'own', code: 'hold.operator' });
+    expect(refused.told).toContain('an operator of the gateway begins it');
+    expect((await it.shown('own')).state).toBe('counted');
+    // It stands in for nobody of them.
+    it.run('own', { secondAbove: 2, byPerson: 'aa' });
+    expect((await it.shown('own')).state).toBe('asked');
+    it.run('own', { byOin, secondAbove: 2, confirmed: true });
+    it.run('own', { byOin });
+    expect((await it.shown('own')).state).toBe('asked');
+    it.run('own', { secondAbove: 2, byPerson: 'bb' });
+    expect(await it.finish('own')).toMatchObject({ state: 'done', sent: 3n });
+  });
+
+  test('a party begins its own up to the threshold, none that an operator had counted, and puts none of theirs aside', async () => {
+    const it = await delivered(['a', 'b']);
+    const byOin = PLATFORM;
+    const asked = ReplaySelection.fromPartial({ partyOin: PLATFORM, again: true });
+    const theirs = await it.preview({ again: true });
+    it.run(theirs.jobId, { byOin });
+    expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'state.missing' });
+    it.order('preview', 'own', { byOin, selection: asked });
+    expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'state.conflict' });
+    expect((await it.shown(theirs.jobId)).state).toBe('counted');
+    it.bench.advance(COUNTED_MS + 1);
+    it.order('preview', 'own', { byOin, selection: asked });
+    await it.settle('own', (state) => state === 'counted');
+    it.run('own', { byOin, secondAbove: 2 });
+    expect(await it.finish('own')).toMatchObject({ state: 'done', sent: 2n });
+  });
+
   describe('under a freeze', () => {
     const froze = (it: ReturnType<typeof chain>, of: object, change = 'set') => {
       const times = { fromMs: BigInt(it.bench.now()), untilMs: BigInt(it.bench.now() + 600_000) };

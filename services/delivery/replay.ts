@@ -7,9 +7,10 @@
  * come after later mail of its key is left out unless that was asked for.
  */
 import { allOf } from '#bus';
-import { decodedWith, dutchMinute, type Fault, type FreezeFact, type Frozen, frozen } from '#kernel';
+import { dutchMinute, type Fault, type FreezeFact, type Frozen, frozen } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
-import { type EventName, events } from '#proto/events';
+import type { EventName } from '#proto/events';
+import { eventOf, idsOf } from './about.ts';
 import { isForgotten, KEPT_MS, type Writer } from './mailbox.ts';
 import { boardOf, holdersIn, mayHave } from './mandates.ts';
 import { STANDARDS, standardFor, wake } from './push.ts';
@@ -89,6 +90,8 @@ export interface ReplayOrder {
   secondAbove: number;
   byPerson: string;
   confirmed: boolean;
+  /** It is the party itself that asks; absent or false = an operator. */
+  byParty?: boolean | undefined;
 }
 
 export type Decided = { state: string } | { code: Fault; told: string };
@@ -108,7 +111,8 @@ export function takeOrder(unit: Writer, order: ReplayOrder): Decided {
   const { party, jobId } = order;
   const job = unit.get(replays, party, jobId);
   if (order.action === 'preview') return job ? { state: job.state } : begin(unit, order);
-  if (job === undefined) return { code: 'state.missing', told: 'No replay has this id.' };
+  if (job === undefined || (order.byParty && !job.byParty))
+    return { code: 'state.missing', told: 'No replay has this id.' };
   if (order.action === 'stop') {
     if (isOver(job)) return { code: 'state.conflict', told: `This replay is over: ${job.state}.` };
     return put(unit, { ...job, state: 'stopped', cause: 'operator', endedMs: unit.now });
@@ -121,7 +125,7 @@ const put = (unit: Writer, row: ReplayRow): Decided => {
   return { state: row.state };
 };
 
-function begin(unit: Writer, { party, jobId, selection }: ReplayOrder): Decided {
+function begin(unit: Writer, { party, jobId, selection, byParty = false }: ReplayOrder): Decided {
   if (selection.reconciled && (selection.school === '' || !isKind(selection.reconciled)))
     return { code: 'wire.invalid', told: 'What a reconciliation found is of one school and a kind that is compared.' };
   const open = openOf(unit, party);
@@ -131,6 +135,11 @@ function begin(unit: Writer, { party, jobId, selection }: ReplayOrder): Decided 
     return {
       code: 'state.missing',
       told: 'Nothing is sent to this party: it has no endpoint. Who watches a mailbox reads it again from an older cursor.',
+    };
+  if (open && byParty && !open.byParty)
+    return {
+      code: 'state.conflict',
+      told: 'An operator of the gateway prepares a replay of your mail: ask them, or wait until that is over.',
     };
   if (open) unit.put(replays, { ...open, state: 'replaced', endedMs: unit.now });
   const all = unit.list(heads, { equals: [party] });
@@ -167,6 +176,7 @@ function begin(unit: Writer, { party, jobId, selection }: ReplayOrder): Decided 
     endedMs: 0,
     told: '',
     isClear: 0,
+    byParty: byParty ? 1 : 0,
   });
 }
 
@@ -193,10 +203,15 @@ function run(unit: Writer, job: Readonly<ReplayRow>, order: ReplayOrder): Decide
     const told = `A freeze holds until ${dutchMinute(held.untilMs)}: nothing is sent again before.`;
     return { code: 'freeze.holds', told };
   }
+  const isMuch = order.secondAbove > 0 && toSend(job) > order.secondAbove;
+  if (order.byParty && (isMuch || job.state === 'asked'))
+    return {
+      code: 'hold.operator',
+      told: `It is more than ${order.secondAbove} messages: an operator of the gateway begins it. Tell them its replay_id.`,
+    };
   if (job.state === 'counted') {
     const asked = { ...job, rate: order.rate, mostErrors: order.mostErrors };
-    if (order.secondAbove > 0 && toSend(job) > order.secondAbove)
-      return put(unit, { ...asked, state: 'asked', asked: order.byPerson });
+    if (isMuch) return put(unit, { ...asked, state: 'asked', asked: order.byPerson });
     return put(unit, started(asked, unit.now));
   }
   // As it was asked for; whoever asked does not begin it too, and the operator's key is nobody in particular.
@@ -586,9 +601,6 @@ function isToldNow(unit: Writer, party: string, body: Readonly<BodyRow>): boolea
 const isNamed = (unit: Writer, body: Readonly<BodyRow>, party: string, route: Route<EventName>): boolean =>
   route.receivers(eventOf(body) as never, holdersIn(unit)).includes(party);
 
-const eventOf = ({ type, data }: Pick<BodyRow, 'type' | 'data'>): Record<string, unknown> =>
-  decodedWith(events[type as EventName].codec as never, data) as Record<string, unknown>;
-
 /** Whether a row is of what was selected. */
 export function isMeant(
   unit: Pick<Writer, 'get'>,
@@ -607,14 +619,4 @@ export function isMeant(
     (about === '' || idsOf(body).has(about)) &&
     (!reconciled || isAboutDifference(unit, party, reconciled, body, eventOf(body)))
   );
-}
-
-const IDS = ['orderId', 'entitlementId', 'resultId', 'productId', 'mandateId'];
-const PARTS = ['terms', 'result', 'mandate', 'product', 'order'];
-
-/** Ids that an event is about, its own and those of the thing in it. */
-function idsOf(body: Readonly<BodyRow>): Set<unknown> {
-  const event = eventOf(body);
-  const things = [event, ...PARTS.map((part) => event[part] as Record<string, unknown> | undefined)];
-  return new Set(things.flatMap((thing) => IDS.map((id) => thing?.[id]).filter((value) => value && value !== '')));
 }

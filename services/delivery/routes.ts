@@ -161,6 +161,7 @@ export const untold: { readonly [N in EventName]?: string } = {
   PartyRegistered: 'copied, to know roles and boards',
   FreezeChanged: 'copied, to know which replays rest',
   ReplaySubmitted: 'mail of a party is counted, sent again, or not any more',
+  DeliveryCommandSubmitted: 'what fails at the endpoints of a party is tried again, held, or released',
   LearnerKept:
     'no mail of the learner is passed over any more; LearnerJoined, EntitlementGranted and ResultRecorded tell of it',
 };

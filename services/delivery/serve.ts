@@ -12,6 +12,7 @@ import {
 } from '#proto/eduk/delivery/v1/delivery';
 import { alertsServed } from './alerts.ts';
 import { mailboxName, SENDERS } from './consume.ts';
+import { deadLettersServed } from './dead.ts';
 import { disksServed } from './disk.ts';
 import {
   type Address,
@@ -86,6 +87,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
     | keyof ReturnType<typeof alertsServed>
     | keyof ReturnType<typeof disksServed>
     | keyof ReturnType<typeof replaysServed>
+    | keyof ReturnType<typeof deadLettersServed>
     | keyof ReturnType<typeof reconciledServed>
   > = {
     listScores: (asked) => ({ rows: listScores(engine, asked) }),
@@ -208,7 +210,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
                 nextMs: 0n,
                 who: '',
                 told: '',
-                stopped: row.parked === STOPPED,
+                stopped: row.parked >= STOPPED,
                 flowId: isNamed ? firstFlowOf(engine, row) : undefined,
               }),
             ),
@@ -221,6 +223,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
     ...alertsServed(engine),
     ...disksServed(engine),
     ...replaysServed(engine),
+    ...deadLettersServed(engine),
     ...reconciledServed(engine),
   };
   return [implement(DeliveryServiceDefinition, { ...handlers, ...others })];

@@ -400,6 +400,8 @@ export interface AttemptRow {
   members: Member[];
   /** Keys of it that are not sent again, whatever becomes of this time: an operator said so. Absent = none. */
   stopped?: string[] | undefined;
+  /** Of these, those that its party had stopped. Absent = none. */
+  held?: string[] | undefined;
 }
 
 export const attempts = table<AttemptRow>({
@@ -421,12 +423,14 @@ export const attempts = table<AttemptRow>({
     sinceMs: 'int',
     members: 'json',
     stopped: 'json',
+    held: 'json',
   },
   retention: 'RETENTION_DELIVERY',
 });
 
-/** `parked` of a key whose repeats an operator stopped. */
+/** `parked` of a key whose repeats an operator stopped, or its party: that lets go only what it held itself. */
 export const STOPPED = 2;
+export const HELD = 3;
 
 /** A key of which mail was set aside: behind an attempt, for another one, or parked. */
 export interface PushKeyRow {
@@ -437,7 +441,7 @@ export interface PushKeyRow {
   key: string;
   /** Rows set aside. */
   rows: number;
-  /** Not 0 = nothing of it is sent before an operator says so. STOPPED = it is an operator who had it stopped. */
+  /** Not 0 = nothing of it is sent before somebody says so. STOPPED = it is an operator who had it stopped; HELD = its party. */
   parked: number;
   /** Attempts that failed, since when; 0 = none. */
   failures: number;
@@ -794,6 +798,8 @@ export interface ReplayRow {
   told: string;
   /** What was remembered of its keys is gone: 0 or 1. */
   isClear: number;
+  /** 1 = the party asked for it itself; absent or 0 = an operator. */
+  byParty?: number | undefined;
 }
 
 /** Copies of freezes: what they guard is not sent again. */
@@ -827,6 +833,7 @@ export const replays = table<ReplayRow>({
     endedMs: 'int',
     told: 'text',
     isClear: 'int',
+    byParty: 'int',
   },
   retention: 'RETENTION_DELIVERY',
 });

@@ -193,6 +193,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => publicUrl,
+    replaySecondAbove: options.replaySecondAbove,
     derive: (purpose, id) => secrets.digest(`${purpose}|${id}`).toString('base64url'),
   };
   const notes = new RefusalNotes(services.flows, audit);

@@ -24,6 +24,7 @@ const schoolFound: ReadonlySet<string> = new Set([
   'party/getParty',
   'order/getOrder',
   'flow/getFlow',
+  'delivery/listDeadLetters',
 ]);
 
 /**

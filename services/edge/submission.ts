@@ -60,6 +60,8 @@ export interface Door {
   /** Aborts once it stops: what waits for news ends then. */
   closing: AbortSignal;
   publicUrl(): string;
+  /** Above so many messages an operator begins a replay that a party asks for; 0 or absent = nobody has to. */
+  replaySecondAbove?: number | undefined;
   /**
    * A secret that belongs to an id, 43 characters: made anew from the door's key whenever asked, so that a repeated
    * message has the same answer and nothing is stored.

@@ -79,6 +79,16 @@ const replayAsks: Readonly<Record<string, string>> = {
   stop: 'OperatorService/StopReplay',
 };
 
+/** What a party calls to have its mail sent again; others count it. */
+const ownReplayAsks: Readonly<Record<string, string>> = { run: 'DeliveryService/Replay' };
+
+const deliveryAsks: Readonly<Record<string, string>> = {
+  hold: 'DeliveryService/Hold',
+  release: 'DeliveryService/Release',
+};
+
+const counted = (n: number | bigint, one: string, many: string): string => `${n} ${Number(n) === 1 ? one : many}`;
+
 /** What a school, board or party calls to ask for a change of a mandate; others withdraw it. */
 const asksOf: Readonly<Record<string, string>> = {
   confirm: 'PartyService/ConfirmMandate',
@@ -248,12 +258,24 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   MandateReviewed: answer(['MandateReviewSubmitted'], 'done'),
   FreezeChanged: answer(['FreezeSubmitted'], 'done'),
   ReplaySubmitted: asked(
-    (e) => replayAsks[e.action] ?? 'OperatorService/PreviewReplay',
-    () => 'operator',
+    (e) =>
+      e.byOin === ''
+        ? (replayAsks[e.action] ?? 'OperatorService/PreviewReplay')
+        : (ownReplayAsks[e.action] ?? 'DeliveryService/PreviewReplay'),
+    (e) => e.byOin || 'operator',
     (e) => e.jobId,
   ),
   ReplayChanged: answer(['ReplaySubmitted'], 'done'),
   ReplayRefused: refusal('ReplaySubmitted'),
+  DeliveryCommandSubmitted: asked(
+    (e) => deliveryAsks[e.action] ?? 'DeliveryService/Retry',
+    (e) => e.partyOin,
+    (e) => e.selection?.about ?? '',
+  ),
+  DeliveryCommandDone: answer(['DeliveryCommandSubmitted'], 'done', {
+    told: ({ keys, messages, more }) =>
+      `${counted(messages, 'message', 'messages')} in ${counted(keys, 'order of delivery', 'orders of delivery')}${more ? '; there may be more: ask again under a new reference' : ''}.`,
+  }),
   // A review that narrows or ends a mandate changes it too.
   MandateChanged: answer(['MandateSubmitted', 'MandateChangeSubmitted', 'MandateReviewSubmitted'], 'done'),
   PartyChangeRefused: refusal(

@@ -344,6 +344,14 @@ export const faults = {
     en: 'This waits for approval.',
     nl: 'Dit wacht op goedkeuring.',
   },
+  'hold.operator': {
+    who: 'us',
+    retry: 'when_released',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    en: 'This is for the operator of the gateway to begin.',
+    nl: 'Dit moet de beheerder van de gateway beginnen.',
+  },
   'freeze.holds': {
     who: 'us',
     retry: 'when_released',

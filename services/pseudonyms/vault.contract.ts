@@ -917,7 +917,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
   });
 
   describe('pseudonyms of one receiver', () => {
-    const RIVAL = '00000001000000000777';
+    const RIVAL = '00000001000000000757';
     const told = async ({ call }: Opened, token: string, partyOin = PARTY, schoolOin = SCHOOL, pseudonyms = 0) =>
       (
         await call.reveal({

@@ -706,7 +706,7 @@ describe('the turn of the year', () => {
     b.advance(1_000);
     const late = { schoolOin: school, running: year, schoolYear: next, onDay: '2027-08-01' };
     expect(await waiting(b)).toEqual({ turns: [{ ...late, why: 'no_roster' }], total: 1 });
-    expect((await reader(b).listTurns({ schoolOin: '0000000700077ZZ00000', limit: 0 })).total).toBe(0);
+    expect((await reader(b).listTurns({ schoolOin: '0000000700075ZZ00000', limit: 0 })).total).toBe(0);
     push(b, { schoolYear: next, groups: [group('i')], learners: pupils(12, { group: 'i' }) });
     b.advance(1_000);
     expect(await waiting(b)).toEqual({ turns: [{ ...late, why: 'cut_off' }], total: 1 });

@@ -18,11 +18,14 @@ import {
   type ServiceDefinition,
   succession,
   uuid7,
+  uuidText,
 } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import { AuditServiceDefinition } from '#proto/eduk/audit/v1/audit';
 import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
 import { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
 import { AuditSubmitted } from '#proto/eduk/events/v1/audit';
 import { LearnerEntry, RosterSubmitted } from '#proto/eduk/events/v1/rosters';
@@ -30,6 +33,7 @@ import { FindFlowsRequest, FlowsServiceDefinition } from '#proto/eduk/flows/v1/f
 import { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
 import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
+import { type EventName, events } from '#proto/events';
 import { auditWith } from '#services/audit';
 import { rosters } from '#services/rosters';
 import { makePlace } from '../../services/bus/postgres/places.ts';
@@ -281,6 +285,179 @@ test.each([11, 23, 37])(
   },
   240_000,
 );
+
+test('what a party does about its dead letters is the same on both engines, whoever of the replicas does it', async () => {
+  const [school, party, rival] = ['0000000700012AB00000', '00000001000000000003', '00000001000000000004'];
+  const modules = services.filter(({ name }) => name === 'delivery' || name === 'flows');
+  const none = new Uint8Array(0);
+  const entryOf = <N extends EventName>(name: N, value: object, key: string): NewEntry => {
+    const { stream, codec } = events[name];
+    const data = encoded(codec as never, (codec as unknown as { fromPartial(o: object): never }).fromPartial(value));
+    return {
+      ...{ flowId: uuid7(), partyOin: party, method: 'x/y', referenceKey: none, digest: none, digestVersion: 1 },
+      ...{ rememberDays: 35, answer: none, schoolOin: school, traceparent: '' },
+      events: [{ stream, type: name, key, data }],
+    } as unknown as NewEntry;
+  };
+  interface Side {
+    accept(entry: NewEntry): Promise<void>;
+    client(): Client<typeof DeliveryServiceDefinition>;
+    flows(): Client<typeof FlowsServiceDefinition>;
+    later(ms: number): Promise<void>;
+    /** Another replica goes on. */
+    change(): Promise<void>;
+  }
+  async function story({ accept, client, flows, later, change }: Side): Promise<unknown[]> {
+    const said: unknown[] = [];
+    const owner = 'one';
+    const put = <N extends EventName>(name: N, value: object, key: string) => accept(entryOf(name, value, key));
+    const drain = async (status: number) => {
+      for (let round = 0; round < 50; round++) {
+        const ask = { owner, outcomes: [], attempts: 50, waitMs: 0n, alone: true };
+        const { attempts } = await client().claimAttempts(ask);
+        if (attempts.length === 0) return;
+        said.push(attempts.map(({ rows, partyOin }) => [partyOin, ...rows.map(({ key }) => key)]).sort());
+        const outcomes = attempts.map(({ attemptId, partyOin, standard, number }) =>
+          AttemptOutcome.fromPartial({ attemptId, partyOin, standard, number, result: 'answered', status }),
+        );
+        await client().reportOutcomes({ owner, outcomes });
+      }
+    };
+    const look = async () => {
+      const all = { selection: undefined, after: '', limit: 0 };
+      for (const partyOin of [party, rival]) {
+        const { letters } = await client().listDeadLetters({ partyOin, ...all });
+        said.push(
+          letters.map(({ about, state, code, rows, type }) => [about, state, code, Number(rows), type].join(' ')),
+        );
+      }
+    };
+    const command = async (action: string, selection: object = {}, partyOin = party) => {
+      const entry = entryOf('DeliveryCommandSubmitted', { partyOin, action, selection }, partyOin);
+      await accept(entry);
+      const flowId = uuidText(entry.flowId);
+      const asked = { flowId, partyOin: '', referenceKey: none, method: '' };
+      const { flow } = await flows().getFlow(asked);
+      said.push([action, flow?.outcome, flow?.told]);
+    };
+    for (const oin of [party, rival]) {
+      const endpoints = [{ standard: 'webhook', url: `https://${oin}.example/hook` }];
+      await put('PartyRegistered', { party: { oin, roles: [Role.ROLE_PLATFORM], endpoints } }, oin);
+      const state = MandateState.MANDATE_STATE_ACTIVE;
+      const mandate = {
+        mandateId: `m-${oin}`,
+        schoolOin: school,
+        partyOin: oin,
+        services: [Service.SERVICE_ENTITLEMENT],
+      };
+      await put('MandateChanged', { mandate: { ...mandate, state } }, school);
+    }
+    await drain(200);
+    const grant = (entitlementId: string, learner: string, platformOin = party) =>
+      put(
+        'EntitlementGranted',
+        { terms: { entitlementId }, schoolOin: school, holder: { learner }, platformOin },
+        learner,
+      );
+    await grant('e1', 'a');
+    await grant('e2', 'b');
+    await grant('e3', 'c', rival);
+    await drain(422);
+    await look();
+    await change();
+    await command('retry', { about: 'e1' });
+    await drain(200);
+    await grant('e4', 'd');
+    const ask = { owner, outcomes: [], attempts: 50, waitMs: 0n, alone: true };
+    const { attempts } = await client().claimAttempts(ask);
+    await command('hold', {}, rival);
+    await command('hold', { service: Service.SERVICE_ENTITLEMENT });
+    await client().reportOutcomes({
+      owner,
+      outcomes: attempts.map(({ attemptId, partyOin, standard, number }) =>
+        AttemptOutcome.fromPartial({ attemptId, partyOin, standard, number, result: 'answered', status: 503 }),
+      ),
+    });
+    await later(3_600_000);
+    await drain(200);
+    await look();
+    await change();
+    await command('release', {}, rival);
+    await command('release');
+    await drain(200);
+    await look();
+    await later(1);
+    const selection = { partyOin: party, schoolOin: school, again: true };
+    await put('ReplaySubmitted', { partyOin: party, byOin: party, jobId: 'j', action: 'preview', selection }, party);
+    await later(0);
+    const run = { partyOin: party, byOin: party, jobId: 'j', action: 'run', rate: 1_000, mostErrors: 1 };
+    await put('ReplaySubmitted', { ...run, secondAbove: 1 }, party);
+    for (const order of [undefined, run]) {
+      if (order) await put('ReplaySubmitted', order, party);
+      for (let i = 0; i < 5; i++) {
+        await later(200);
+        await drain(200);
+      }
+      const { replays } = await client().listReplays({ partyOin: party, jobId: 'j' });
+      said.push(replays.map(({ state, had, pending, toSend, sent }) => [state, had, pending, toSend, sent].join(' ')));
+    }
+    return said;
+  }
+
+  const bench = testBench(modules, { now: NOW });
+  const memory = await story({
+    accept: async (entry) => {
+      bench.accept([entry]);
+      bench.run();
+    },
+    client: () => bench.client(DeliveryServiceDefinition),
+    flows: () => bench.client(FlowsServiceDefinition),
+    later: async (ms) => {
+      bench.advance(ms);
+      bench.run();
+    },
+    change: async () => undefined,
+  });
+  expect(memory).toContainEqual(['hold', 'DeliveryCommandDone', '0 messages in 0 orders of delivery.']);
+  expect(memory).toContainEqual(['hold', 'DeliveryCommandDone', '1 message in 1 order of delivery.']);
+  expect([memory.at(-3), memory.at(-1)]).toEqual([['counted 2 1 2 0'], ['done 2 1 2 2']]);
+
+  const place = await makePlace(servers, 'platformatic');
+  let now = NOW;
+  const replicas: DistributedEngine[] = [];
+  const join = async (): Promise<void> => {
+    const replica = await place.open({ modules, clock: { now: () => now } });
+    replica.start();
+    replicas.push(replica);
+  };
+  const last = () => dispatcher(replicas.at(-1)!.implementations);
+  const idle = () => replicas.at(-1)!.runToIdle();
+  try {
+    await join();
+    const apart = await story({
+      async accept(entry) {
+        const asked = { ...entry, events: [...entry.events], bulk: false };
+        await connect(LogServiceDefinition, last()).accept({ entries: [asked as never] });
+        await idle();
+      },
+      client: () => connect(DeliveryServiceDefinition, last()),
+      flows: () => connect(FlowsServiceDefinition, last()),
+      async later(ms) {
+        now += ms;
+        await idle();
+      },
+      async change() {
+        await join();
+        await replicas.shift()!.stop();
+        await idle();
+      },
+    });
+    expect(apart).toEqual(memory);
+  } finally {
+    for (const replica of replicas) await replica.stop();
+    await place.remove();
+  }
+}, 240_000);
 
 test('the log of what was done has each record once, under one head after the other, whoever of the replicas has it', async () => {
   const { privateKey } = generateKeyPairSync('ed25519');

@@ -15,6 +15,7 @@ import type { Role, Service } from '#proto/eduk/core/v1/party';
 import { AccessServiceDefinition } from '#proto/eduk/gateway/v1/access';
 import { AuditServiceDefinition } from '#proto/eduk/gateway/v1/audit';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
+import { DeliveryServiceDefinition } from '#proto/eduk/gateway/v1/delivery';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
@@ -112,6 +113,7 @@ export function clientsOf(
     access: wire(AccessServiceDefinition, client, authorization, more),
     results: wire(ResultServiceDefinition, client, authorization, more),
     identity: wire(IdentityServiceDefinition, client, authorization, more),
+    deliveries: wire(DeliveryServiceDefinition, client, authorization, more),
     flows: wire(FlowServiceDefinition, client, authorization, more),
     audit: wire(AuditServiceDefinition, client, authorization, more),
   };

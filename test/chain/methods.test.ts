@@ -22,6 +22,7 @@ import {
   type TestGateway,
   type TestParty,
 } from './gateway.ts';
+import { type Listener, openListener } from './listener.ts';
 
 const ALL_ROLES = [
   Role.ROLE_BOARD,
@@ -256,7 +257,10 @@ beforeAll(async () => {
     ({ results }) => results.length === 2,
   );
 });
-afterAll(() => at?.stop());
+afterAll(async () => {
+  await (await openingListener)?.hook.close();
+  await at?.stop();
+});
 
 /** Who else calls, and what they are told. */
 interface Others {
@@ -1154,6 +1158,99 @@ const cases: Record<string, Case> = {
         expect((await colleague.flows.searchFlows({ text, schoolOin: school })).flows).toEqual([]);
     },
   },
+  'DeliveryService.ListDeadLetters': {
+    call: async (as) => (await as.deliveries.listDeadLetters({})).letters,
+    stranger: 'nothing',
+    colleague: 'nothing',
+    rightful: () => listened!,
+    from: async (as, cursor, limit) => {
+      const selection = { code: 'peer.refused' };
+      const { letters, cursor: next } = await as.deliveries.listDeadLetters({ selection, limit, cursor });
+      return { ids: letters.map(({ about }) => about), cursor: next };
+    },
+    effect: async () => {
+      listened = (await listening()) as unknown as TestParty;
+      const { letters } = await listened.deliveries.listDeadLetters({ selection: { about: 'lost-2' } });
+      expect(letters).toMatchObject([{ about: 'lost-2', code: 'peer.refused', state: 'parked', messages: 1n }]);
+    },
+  },
+  'DeliveryService.Hold': {
+    call: (as) => as.deliveries.hold({ reference: fresh('hold'), selection: {} }),
+    stranger: '',
+    effect: async () => {
+      const { listener, about } = await away();
+      await listener.deliveries.hold({ reference: fresh('hold'), selection: { about } });
+      await listener.letters('held', about);
+    },
+  },
+  'DeliveryService.Release': {
+    call: (as) => as.deliveries.release({ reference: fresh('release'), selection: {} }),
+    stranger: '',
+    effect: async () => {
+      const { listener, about } = await away();
+      await listener.deliveries.hold({ reference: fresh('hold'), selection: { about } });
+      listener.hook.behaviour = () => undefined;
+      await listener.deliveries.release({ reference: fresh('release'), selection: { about } });
+      await eventually(
+        async () => listener.hook.first,
+        (first) => first.some(({ data }) => JSON.stringify(data).includes(about)),
+      );
+    },
+  },
+  'DeliveryService.Retry': {
+    call: (as) => as.deliveries.retry({ reference: fresh('retry'), selection: {} }),
+    stranger: '',
+    effect: async () => {
+      const { listener, about } = await away();
+      listener.hook.behaviour = () => undefined;
+      await listener.deliveries.retry({ reference: fresh('retry'), selection: { about } });
+      await eventually(
+        async () => listener.hook.first,
+        (first) => first.some(({ data }) => JSON.stringify(data).includes(about)),
+      );
+    },
+  },
+  'DeliveryService.PreviewReplay': {
+    call: (as) => as.deliveries.previewReplay({ reference: fresh('preview'), selection: {} }),
+    // It has no endpoint.
+    stranger: 'state.missing',
+    effect: async () => {
+      const listener = await listening();
+      const { replay } = await listener.deliveries.previewReplay({
+        reference: fresh('preview'),
+        selection: { about: 'lost-1' },
+      });
+      expect(replay).toMatchObject({ state: 'counted', selected: 1n, toSend: 0n });
+    },
+  },
+  'DeliveryService.Replay': {
+    call: (as) => as.deliveries.replay({ reference: fresh('replay'), previewReference: 'preview-of-nobody' }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const listener = await listening();
+      listener.hook.behaviour = () => undefined;
+      const about = fresh('again');
+      await listener.told(about, 6);
+      const times = () => listener.hook.requests.filter(({ body }) => body.includes(`"${about}"`)).length;
+      await eventually(
+        async () => times(),
+        (n) => n === 1,
+      );
+      const previewReference = fresh('preview');
+      const asked = { reference: previewReference, selection: { about, again: true } };
+      expect((await listener.deliveries.previewReplay(asked)).replay).toMatchObject({ had: 1n, toSend: 1n });
+      await listener.deliveries.replay({ reference: fresh('replay'), previewReference });
+      await eventually(
+        async () => times(),
+        (n) => n === 2,
+      );
+      await eventually(
+        async () => (await listener.deliveries.previewReplay(asked)).replay!.state,
+        (state) => state === 'done',
+      );
+    },
+  },
   'AuditService.GetReceipt': {
     call: async (as) =>
       as.audit.getReceipt({ receiptId: (await las.orders.getOrder({ orderId: 'o-1' })).order!.flowId }),
@@ -1314,6 +1411,29 @@ const cases: Record<string, Case> = {
   },
 };
 
+let listened: TestParty | undefined;
+let openingListener: Promise<Listener> | undefined;
+/** A platform of which the webhook refused three messages, about `lost-…`. */
+const listening = (): Promise<Listener> => {
+  openingListener ??= (async () => {
+    const listener = await openListener(at, publisher, school);
+    listener.hook.behaviour = () => 422;
+    for (const n of [1, 2, 3]) await listener.told(`lost-${n}`, n);
+    await listener.letters('parked', 'lost-1', 'lost-2', 'lost-3');
+    return listener;
+  })();
+  return openingListener;
+};
+/** A message to it that its webhook does not take for now. */
+async function away(): Promise<{ listener: Listener; about: string }> {
+  const listener = await listening();
+  const about = fresh('away');
+  listener.hook.behaviour = ({ body }) => (body.includes(about) ? 503 : undefined);
+  // Of a learner of its own: what is held of one has what comes behind it wait too.
+  await listener.told(about, 100 + sequence);
+  await listener.letters('repeated', about);
+  return { listener, about };
+}
 let wantsLines: Promise<unknown> | undefined;
 let wantsThree: Promise<unknown> | undefined;
 /** Has two orders stand whose product nobody can open. */

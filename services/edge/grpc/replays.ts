@@ -5,20 +5,24 @@ import { GatewayError, isPartyOin, newId } from '#kernel';
 import type { ReplayJob } from '#proto/eduk/delivery/v1/delivery';
 import type { ReplaySelection } from '#proto/eduk/events/v1/deliveries';
 import type * as op from '#proto/eduk/operator/v1/operator';
-import { events } from '#proto/events';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
-import { previewReplay, runReplay, stopReplay } from '../intake/replays.ts';
+import {
+  checkKinds,
+  checkPace,
+  checkTimes,
+  ERRORS,
+  previewReplay,
+  RATE,
+  runReplay,
+  stopReplay,
+} from '../intake/replays.ts';
 import { kinds } from '../reconcile/index.ts';
 import { decisionOf } from './decision.ts';
 import { personOf } from './merges.ts';
 import { take } from './writes.ts';
 
 const WAIT_MS = 10_000;
-const RATE = 50;
-const MOST_RATE = 5_000;
-const ERRORS = 10;
-const MOST_ERRORS = 100_000;
 /** How often a replay that is watched is looked at. */
 const LOOK_MS = 250;
 const OVER: ReadonlySet<string> = new Set(['counted', 'asked', 'waiting', 'done', 'stopped', 'replaced', 'expired']);
@@ -50,14 +54,8 @@ export const replayUnary = {
     if (!selection || !isPartyOin(selection.partyOin)) throw invalid('This is not an OIN.', 'selection.party_oin');
     if (!gate.door.chain.party(selection.partyOin))
       throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'selection.party_oin' });
-    if (selection.types.some((type) => !Object.hasOwn(events, type)))
-      throw invalid('No event is called so: docs/streams.md names them.', 'selection.types');
-    if (
-      selection.fromMs < 0n ||
-      selection.untilMs < 0n ||
-      (selection.untilMs > 0n && selection.untilMs <= selection.fromMs)
-    )
-      throw invalid('It ends after it begins.', 'selection.until_ms');
+    checkKinds(selection.types, 'selection.types');
+    checkTimes(selection, 'selection.until_ms');
     const { reconciled } = selection;
     if (reconciled !== '' && !Object.hasOwn(kinds, reconciled))
       throw invalid('Nothing of this kind is compared.', 'selection.reconciled');
@@ -73,8 +71,7 @@ export const replayUnary = {
   },
   runReplay: async (request: op.RunReplayRequest, gate: Gate, caller: Caller): Promise<op.RunReplayResponse> => {
     const { jobId, rate, mostErrors = ERRORS, confirm } = request;
-    if (rate > MOST_RATE) throw invalid('A rate is 1 to 5000 messages a second.', 'rate');
-    if (mostErrors > MOST_ERRORS) throw invalid('At most 100000 requests may fail.', 'most_errors');
+    checkPace(rate, mostErrors);
     const { selection } = await jobNamed(gate, jobId);
     const byPerson = personOf(caller);
     const order = {

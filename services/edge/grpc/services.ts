@@ -2,6 +2,7 @@ import type { ServiceDefinition } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/gateway/v1/access';
 import { AuditServiceDefinition } from '#proto/eduk/gateway/v1/audit';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
+import { DeliveryServiceDefinition } from '#proto/eduk/gateway/v1/delivery';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
@@ -21,5 +22,6 @@ export const publicServices = [
   ResultServiceDefinition,
   IdentityServiceDefinition,
   FlowServiceDefinition,
+  DeliveryServiceDefinition,
   AuditServiceDefinition,
 ] as const satisfies readonly ServiceDefinition[];

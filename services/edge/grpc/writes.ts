@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError } from '#kernel';
 import { MandateState, Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';
@@ -7,6 +8,11 @@ import {
   type RedeemLaunchRequest,
 } from '#proto/eduk/gateway/v1/access';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
+import {
+  DeliveryServiceDefinition,
+  type PreviewReplayRequest,
+  type ReplayRequest,
+} from '#proto/eduk/gateway/v1/delivery';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
@@ -27,6 +33,7 @@ import { forgetTokens } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
 import { createLaunch, launchIdOf, provisionAccess, redeemLaunch, revokeAccess, ticketOf } from '../intake/access.ts';
 import { publishProducts } from '../intake/catalogue.ts';
+import { hold, previewOwnReplay, release, retry, runOwnReplay } from '../intake/deliveries.ts';
 import { grantEntitlements, reportUsage, withdrawEntitlements } from '../intake/entitlements.ts';
 import { cancelOrder, confirmOrder, placeOrder } from '../intake/orders.ts';
 import {
@@ -44,10 +51,16 @@ import { answerReview, narrowedId } from '../intake/reviews.ts';
 import { FORGET_UNDO_MS, forgetLearner, pushRoster, registerLearners } from '../intake/rosters.ts';
 import { pass, submit } from '../pipeline.ts';
 import { purposeFor } from '../purpose.ts';
+import { ownReplay } from '../reads/dead.ts';
 import { receiptOf } from '../stages/accept.ts';
 import type { Intake, Submission } from '../submission.ts';
 import { decisionOf, MAX_WAIT_MS } from './decision.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
+
+/** For calls of a party that wants to know what came of them. */
+const COMMAND_WAIT_MS = 5_000;
+/** How often a replay that is counted is looked at. */
+const COUNT_LOOK_MS = 50;
 
 /** What a unary write answers beyond flow, receipt and decision. */
 type More = (
@@ -149,6 +162,36 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
               atMs: BigInt(at),
             });
           return { destroyedMs: BigInt(at) };
+        },
+      },
+    },
+  },
+  {
+    definition: DeliveryServiceDefinition,
+    methods: {
+      retry: { intake: retry, defaultWaitMs: COMMAND_WAIT_MS },
+      hold: { intake: hold, defaultWaitMs: COMMAND_WAIT_MS },
+      release: { intake: release, defaultWaitMs: COMMAND_WAIT_MS },
+      previewReplay: {
+        intake: previewOwnReplay,
+        defaultWaitMs: COMMAND_WAIT_MS,
+        more: async ({ message }, decision, gate, caller) => {
+          const { reference, waitMs } = message.reveal((request: PreviewReplayRequest) => request);
+          const until = performance.now() + (Number(waitMs) || COMMAND_WAIT_MS);
+          for (;;) {
+            const replay = await ownReplay(caller, reference, gate);
+            const isCounting = replay?.state === 'counting' && decision.outcome !== '';
+            if (!isCounting || performance.now() >= until) return { replay };
+            await sleep(COUNT_LOOK_MS);
+          }
+        },
+      },
+      replay: {
+        intake: runOwnReplay,
+        defaultWaitMs: COMMAND_WAIT_MS,
+        more: async ({ message }, _decision, gate, caller) => {
+          const reference = message.reveal((request: ReplayRequest) => request.previewReference);
+          return { replay: await ownReplay(caller, reference, gate) };
         },
       },
     },

@@ -1,8 +1,35 @@
-import { type Codec, newId } from '#kernel';
+import { type Codec, GatewayError, newId } from '#kernel';
 import { Role } from '#proto/eduk/core/v1/party';
 import { ReplaySubmitted } from '#proto/eduk/events/v1/deliveries';
 import { PreviewReplayRequest, RunReplayRequest, StopReplayRequest } from '#proto/eduk/operator/v1/operator';
+import { events } from '#proto/events';
 import { event, type Intake } from '../submission.ts';
+
+/** Messages a second, and requests that may fail, where nothing is said of them. */
+export const RATE = 50;
+export const ERRORS = 10;
+const MOST_RATE = 5_000;
+const MOST_ERRORS = 100_000;
+
+const invalid = (told: string, where: string): GatewayError => new GatewayError('wire.invalid', told, { where });
+
+/** Faults: wire.invalid. */
+export function checkPace(rate: number, mostErrors: number): void {
+  if (rate > MOST_RATE) throw invalid('A rate is 1 to 5000 messages a second.', 'rate');
+  if (mostErrors > MOST_ERRORS) throw invalid('At most 100000 requests may fail.', 'most_errors');
+}
+
+/** Faults: wire.invalid. */
+export function checkKinds(kinds: readonly string[], where: string): void {
+  if (kinds.some((kind) => !Object.hasOwn(events, kind)))
+    throw invalid('No event is called so: docs/streams.md names them.', where);
+}
+
+/** Faults: wire.invalid. */
+export function checkTimes({ fromMs, untilMs }: { fromMs: bigint; untilMs: bigint }, where: string): void {
+  if (fromMs < 0n || untilMs < 0n || (untilMs > 0n && untilMs <= fromMs))
+    throw invalid('It ends after it begins.', where);
+}
 
 /** What is asked of a replay is an event: whichever process has the mailboxes counts and sends, and goes on after a restart. An operator's only. */
 const replay = <Req>(

@@ -29,6 +29,11 @@ const writeMethods = [
   'PartyService/ConfirmMandate',
   'PartyService/AcceptMandate',
   'PartyService/RefuseMandate',
+  'DeliveryService/Retry',
+  'DeliveryService/Hold',
+  'DeliveryService/Release',
+  'DeliveryService/PreviewReplay',
+  'DeliveryService/Replay',
   'uwlr/BrengLeerresultaten',
   'edexml/import',
 ];

@@ -10,6 +10,7 @@ import {
   type GetProductRequest,
   type SearchProductsRequest,
 } from '#proto/eduk/gateway/v1/catalogue';
+import { DeliveryServiceDefinition } from '#proto/eduk/gateway/v1/delivery';
 import {
   type CompareEntitlementsRequest,
   type Entitlement,
@@ -56,6 +57,7 @@ import { purposeFor, requireSite, tryPurpose } from '../purpose.ts';
 import { settle } from '../settle.ts';
 import { referenceKey } from '../stages/accept.ts';
 import { actsForSchool, requireRole } from '../stages/authorise.ts';
+import { listDeadLetters } from './dead.ts';
 import { concerns, showEntitlements } from './entitlements.ts';
 import { flowOf, isWithin, present } from './flows.ts';
 import { launches } from './launches.ts';
@@ -461,5 +463,6 @@ export const reads: readonly { definition: { fullName: string }; methods: Record
       launches: (request: LaunchesRequest, caller, gate) => launches(request, caller, gate),
     },
   },
+  { definition: DeliveryServiceDefinition, methods: { listDeadLetters } },
   { definition: AuditServiceDefinition, methods: { getReceipt, getLogHead, getLogConsistency } },
 ];

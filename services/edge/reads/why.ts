@@ -48,6 +48,7 @@ export const remedies: Partial<Record<Fault, string>> = {
   'hold.pending': 'Someone of the school looks at the difference and approves or rejects it: eduk hold list.',
   'freeze.holds':
     'Nobody has to act: it goes on by itself when the freeze ends. Earlier: eduk freeze list, eduk freeze end.',
+  'hold.operator': 'The operator of the gateway begins it: eduk replay run.',
   'gateway.bug': 'We look at the parked key: eduk dead list, then eduk dead retry.',
   'gateway.clear_data': 'We look at the parked key: eduk dead list.',
   'entitlement.not_started': 'Wait for the first day, or the seller grants an earlier start.',

@@ -8,7 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
 import { Loss } from "../../core/v1/receipt.ts";
-import { ReplaySelection } from "../../events/v1/deliveries.ts";
+import { DeadLetterSelection, ReplaySelection } from "../../events/v1/deliveries.ts";
 
 export const protobufPackage = "eduk.delivery.v1";
 
@@ -163,6 +163,41 @@ export interface DroppedRows {
   /** First and last, Unix milliseconds. */
   fromMs: bigint;
   untilMs: bigint;
+}
+
+/** Whose, which, and behind which of them. */
+export interface ListDeadLettersRequest {
+  partyOin: string;
+  selection: DeadLetterSelection | undefined;
+  after: string;
+  limit: number;
+}
+
+/** Messages of one key that wait at an endpoint; or of one school and service, where they may not be sent. */
+export interface DeadLetterRow {
+  service: Service;
+  schoolOin: string;
+  /** Of the first: event, what it is about, and its flow. */
+  type: string;
+  about: string;
+  flowId: string;
+  code: string;
+  /** `repeated`, `parked`, `held` (by the party), `stopped` (by an operator) or `withheld`. */
+  state: string;
+  rows: bigint;
+  attempts: number;
+  status: number;
+  cause: string;
+  sinceMs: bigint;
+  nextMs: bigint;
+  standard: string;
+}
+
+/** In the order of their keys. */
+export interface ListDeadLettersResponse {
+  letters: DeadLetterRow[];
+  /** Behind the last; empty = there are no others. */
+  next: string;
 }
 
 /** What a sender is free for. */
@@ -2754,6 +2789,525 @@ export const DroppedRows: MessageFns<DroppedRows> = {
     message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
     message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
     message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListDeadLettersRequest(): ListDeadLettersRequest {
+  return { partyOin: "", selection: undefined, after: "", limit: 0 };
+}
+
+export const ListDeadLettersRequest: MessageFns<ListDeadLettersRequest> = {
+  encode(message: ListDeadLettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.selection !== undefined) {
+      DeadLetterSelection.encode(message.selection, writer.uint32(18).fork()).join();
+    }
+    if (message.after !== "") {
+      writer.uint32(26).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(32).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDeadLettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDeadLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.selection = DeadLetterSelection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDeadLettersRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      selection: isSet(object.selection) ? DeadLetterSelection.fromJSON(object.selection) : undefined,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListDeadLettersRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.selection !== undefined) {
+      obj.selection = DeadLetterSelection.toJSON(message.selection);
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDeadLettersRequest>): ListDeadLettersRequest {
+    return ListDeadLettersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDeadLettersRequest>): ListDeadLettersRequest {
+    const message = createBaseListDeadLettersRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? DeadLetterSelection.fromPartial(object.selection)
+      : undefined;
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseDeadLetterRow(): DeadLetterRow {
+  return {
+    service: 0,
+    schoolOin: "",
+    type: "",
+    about: "",
+    flowId: "",
+    code: "",
+    state: "",
+    rows: 0n,
+    attempts: 0,
+    status: 0,
+    cause: "",
+    sinceMs: 0n,
+    nextMs: 0n,
+    standard: "",
+  };
+}
+
+export const DeadLetterRow: MessageFns<DeadLetterRow> = {
+  encode(message: DeadLetterRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.type !== "") {
+      writer.uint32(26).string(message.type);
+    }
+    if (message.about !== "") {
+      writer.uint32(34).string(message.about);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(42).string(message.flowId);
+    }
+    if (message.code !== "") {
+      writer.uint32(50).string(message.code);
+    }
+    if (message.state !== "") {
+      writer.uint32(58).string(message.state);
+    }
+    if (message.rows !== 0n) {
+      if (BigInt.asUintN(64, message.rows) !== message.rows) {
+        throw new globalThis.Error("value provided for field message.rows of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.rows);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(72).uint32(message.attempts);
+    }
+    if (message.status !== 0) {
+      writer.uint32(80).uint32(message.status);
+    }
+    if (message.cause !== "") {
+      writer.uint32(90).string(message.cause);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(96).int64(message.sinceMs);
+    }
+    if (message.nextMs !== 0n) {
+      if (BigInt.asIntN(64, message.nextMs) !== message.nextMs) {
+        throw new globalThis.Error("value provided for field message.nextMs of type int64 too large");
+      }
+      writer.uint32(104).int64(message.nextMs);
+    }
+    if (message.standard !== "") {
+      writer.uint32(114).string(message.standard);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeadLetterRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeadLetterRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.about = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.rows = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.nextMs = reader.int64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeadLetterRow {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+      about: isSet(object.about) ? globalThis.String(object.about) : "",
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      nextMs: isSet(object.nextMs) ? BigInt(object.nextMs) : isSet(object.next_ms) ? BigInt(object.next_ms) : 0n,
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+    };
+  },
+
+  toJSON(message: DeadLetterRow): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    if (message.about !== "") {
+      obj.about = message.about;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.rows !== 0n) {
+      obj.rows = message.rows.toString();
+    }
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.nextMs !== 0n) {
+      obj.nextMs = message.nextMs.toString();
+    }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeadLetterRow>): DeadLetterRow {
+    return DeadLetterRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeadLetterRow>): DeadLetterRow {
+    const message = createBaseDeadLetterRow();
+    message.service = object.service ?? 0;
+    message.schoolOin = object.schoolOin ?? "";
+    message.type = object.type ?? "";
+    message.about = object.about ?? "";
+    message.flowId = object.flowId ?? "";
+    message.code = object.code ?? "";
+    message.state = object.state ?? "";
+    message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
+    message.attempts = object.attempts ?? 0;
+    message.status = object.status ?? 0;
+    message.cause = object.cause ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.nextMs = (object.nextMs !== undefined && object.nextMs !== null) ? BigInt(object.nextMs) : 0n;
+    message.standard = object.standard ?? "";
+    return message;
+  },
+};
+
+function createBaseListDeadLettersResponse(): ListDeadLettersResponse {
+  return { letters: [], next: "" };
+}
+
+export const ListDeadLettersResponse: MessageFns<ListDeadLettersResponse> = {
+  encode(message: ListDeadLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.letters) {
+      DeadLetterRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDeadLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDeadLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letters.push(DeadLetterRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDeadLettersResponse {
+    return {
+      letters: globalThis.Array.isArray(object?.letters)
+        ? object.letters.map((e: any) => DeadLetterRow.fromJSON(e))
+        : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
+    };
+  },
+
+  toJSON(message: ListDeadLettersResponse): unknown {
+    const obj: any = {};
+    if (message.letters?.length) {
+      obj.letters = message.letters.map((e) => DeadLetterRow.toJSON(e));
+    }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDeadLettersResponse>): ListDeadLettersResponse {
+    return ListDeadLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDeadLettersResponse>): ListDeadLettersResponse {
+    const message = createBaseListDeadLettersResponse();
+    message.letters = object.letters?.map((e) => DeadLetterRow.fromPartial(e)) || [];
+    message.next = object.next ?? "";
     return message;
   },
 };
@@ -9653,6 +10207,15 @@ export const DeliveryServiceDefinition = {
       requestType: ReportOutcomesRequest as typeof ReportOutcomesRequest,
       requestStream: false,
       responseType: ReportOutcomesResponse as typeof ReportOutcomesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What of one party's mail does not arrive, a page of it. */
+    listDeadLetters: {
+      name: "ListDeadLetters",
+      requestType: ListDeadLettersRequest as typeof ListDeadLettersRequest,
+      requestStream: false,
+      responseType: ListDeadLettersResponse as typeof ListDeadLettersResponse,
       responseStream: false,
       options: {},
     },

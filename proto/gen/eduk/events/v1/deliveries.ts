@@ -57,6 +57,8 @@ export interface ReplaySubmitted {
   byPerson: string;
   /** The operator's key stands in for a second person. */
   confirmed: boolean;
+  /** The party itself, where it asks for its own mail: it stands in for nobody, and what an operator had counted is not its. Empty = an operator. */
+  byOin: string;
 }
 
 /** A replay stands otherwise. */
@@ -73,6 +75,38 @@ export interface ReplayRefused {
   jobId: string;
   code: string;
   told: string;
+}
+
+/** Which dead letters of one party. Empty and 0 = any. */
+export interface DeadLetterSelection {
+  service: Service;
+  schoolOin: string;
+  /** Fault that they failed with. */
+  code: string;
+  /** Id of an order, entitlement, result, product or mandate that a message is about. */
+  about: string;
+  /** Failing since this moment or later, and since before that one, Unix milliseconds. */
+  fromMs: bigint;
+  untilMs: bigint;
+}
+
+/** A party wants what fails at its endpoints tried again, not repeated, or let go again. */
+export interface DeliveryCommandSubmitted {
+  partyOin: string;
+  /** `retry`, `hold` or `release`. */
+  action: string;
+  selection: DeadLetterSelection | undefined;
+}
+
+/** It is done. */
+export interface DeliveryCommandDone {
+  partyOin: string;
+  action: string;
+  /** Learners and schools of whom something waits together, and messages. */
+  keys: number;
+  messages: bigint;
+  /** It was as much as one command does: there may be more. */
+  more: boolean;
 }
 
 function createBaseReplaySelection(): ReplaySelection {
@@ -368,6 +402,7 @@ function createBaseReplaySubmitted(): ReplaySubmitted {
     secondAbove: 0,
     byPerson: "",
     confirmed: false,
+    byOin: "",
   };
 }
 
@@ -399,6 +434,9 @@ export const ReplaySubmitted: MessageFns<ReplaySubmitted> = {
     }
     if (message.confirmed !== false) {
       writer.uint32(72).bool(message.confirmed);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(82).string(message.byOin);
     }
     return writer;
   },
@@ -488,6 +526,14 @@ export const ReplaySubmitted: MessageFns<ReplaySubmitted> = {
             message.confirmed = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -531,6 +577,11 @@ export const ReplaySubmitted: MessageFns<ReplaySubmitted> = {
         ? globalThis.String(object.by_person)
         : "",
       confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
     };
   },
 
@@ -563,6 +614,9 @@ export const ReplaySubmitted: MessageFns<ReplaySubmitted> = {
     if (message.confirmed !== false) {
       obj.confirmed = message.confirmed;
     }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
     return obj;
   },
 
@@ -582,6 +636,7 @@ export const ReplaySubmitted: MessageFns<ReplaySubmitted> = {
     message.secondAbove = object.secondAbove ?? 0;
     message.byPerson = object.byPerson ?? "";
     message.confirmed = object.confirmed ?? false;
+    message.byOin = object.byOin ?? "";
     return message;
   },
 };
@@ -816,6 +871,412 @@ export const ReplayRefused: MessageFns<ReplayRefused> = {
     message.jobId = object.jobId ?? "";
     message.code = object.code ?? "";
     message.told = object.told ?? "";
+    return message;
+  },
+};
+
+function createBaseDeadLetterSelection(): DeadLetterSelection {
+  return { service: 0, schoolOin: "", code: "", about: "", fromMs: 0n, untilMs: 0n };
+}
+
+export const DeadLetterSelection: MessageFns<DeadLetterSelection> = {
+  encode(message: DeadLetterSelection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.about !== "") {
+      writer.uint32(34).string(message.about);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeadLetterSelection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeadLetterSelection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.about = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeadLetterSelection {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      about: isSet(object.about) ? globalThis.String(object.about) : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+    };
+  },
+
+  toJSON(message: DeadLetterSelection): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.about !== "") {
+      obj.about = message.about;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeadLetterSelection>): DeadLetterSelection {
+    return DeadLetterSelection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeadLetterSelection>): DeadLetterSelection {
+    const message = createBaseDeadLetterSelection();
+    message.service = object.service ?? 0;
+    message.schoolOin = object.schoolOin ?? "";
+    message.code = object.code ?? "";
+    message.about = object.about ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseDeliveryCommandSubmitted(): DeliveryCommandSubmitted {
+  return { partyOin: "", action: "", selection: undefined };
+}
+
+export const DeliveryCommandSubmitted: MessageFns<DeliveryCommandSubmitted> = {
+  encode(message: DeliveryCommandSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.selection !== undefined) {
+      DeadLetterSelection.encode(message.selection, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeliveryCommandSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeliveryCommandSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.selection = DeadLetterSelection.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeliveryCommandSubmitted {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+      selection: isSet(object.selection) ? DeadLetterSelection.fromJSON(object.selection) : undefined,
+    };
+  },
+
+  toJSON(message: DeliveryCommandSubmitted): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    if (message.selection !== undefined) {
+      obj.selection = DeadLetterSelection.toJSON(message.selection);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeliveryCommandSubmitted>): DeliveryCommandSubmitted {
+    return DeliveryCommandSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeliveryCommandSubmitted>): DeliveryCommandSubmitted {
+    const message = createBaseDeliveryCommandSubmitted();
+    message.partyOin = object.partyOin ?? "";
+    message.action = object.action ?? "";
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? DeadLetterSelection.fromPartial(object.selection)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeliveryCommandDone(): DeliveryCommandDone {
+  return { partyOin: "", action: "", keys: 0, messages: 0n, more: false };
+}
+
+export const DeliveryCommandDone: MessageFns<DeliveryCommandDone> = {
+  encode(message: DeliveryCommandDone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.keys !== 0) {
+      writer.uint32(24).uint32(message.keys);
+    }
+    if (message.messages !== 0n) {
+      if (BigInt.asUintN(64, message.messages) !== message.messages) {
+        throw new globalThis.Error("value provided for field message.messages of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.messages);
+    }
+    if (message.more !== false) {
+      writer.uint32(40).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeliveryCommandDone {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeliveryCommandDone();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.keys = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.messages = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeliveryCommandDone {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+      keys: isSet(object.keys) ? globalThis.Number(object.keys) : 0,
+      messages: isSet(object.messages) ? BigInt(object.messages) : 0n,
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+    };
+  },
+
+  toJSON(message: DeliveryCommandDone): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    if (message.keys !== 0) {
+      obj.keys = Math.round(message.keys);
+    }
+    if (message.messages !== 0n) {
+      obj.messages = message.messages.toString();
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeliveryCommandDone>): DeliveryCommandDone {
+    return DeliveryCommandDone.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeliveryCommandDone>): DeliveryCommandDone {
+    const message = createBaseDeliveryCommandDone();
+    message.partyOin = object.partyOin ?? "";
+    message.action = object.action ?? "";
+    message.keys = object.keys ?? 0;
+    message.messages = (object.messages !== undefined && object.messages !== null) ? BigInt(object.messages) : 0n;
+    message.more = object.more ?? false;
     return message;
   },
 };
