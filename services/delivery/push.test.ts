@@ -558,6 +558,20 @@ describe('what fails', () => {
     await it.tell(it.answered(attempt!, 200));
   });
 
+  test('what was taken up again fails since no moment: no choice by time is about it', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const resolve = (action: string, more: { fromMs?: bigint; untilMs?: bigint } = {}) =>
+      it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action, ...more });
+    it.grant('again');
+    expect(await it.drain(() => 422)).toEqual(['again']);
+    expect(await resolve('retry')).toEqual({ keys: 1, rows: 1n });
+    // Long before it came.
+    for (const action of ['drop', 'stop'])
+      expect(await resolve(action, { untilMs: 1n }), action).toEqual({ keys: 0, rows: 0n });
+    expect(await it.drain()).toEqual(['again']);
+  });
+
   test('what was taken up again and waits for its turn is stopped too; and it is not shown as given up while it waits', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);

@@ -1081,11 +1081,14 @@ export interface Selection {
 const isNarrow = ({ code = '', fromMs = 0, untilMs = 0 }: Selection): boolean =>
   code !== '' || fromMs > 0 || untilMs > 0;
 
-/** Whether what failed so, and since then, is meant. */
+/** Whether what failed so, and since then, is meant. What was taken up again fails since no moment. */
 export const meant = (
   { code = '', fromMs = 0, untilMs = 0 }: Pick<Selection, 'code' | 'fromMs' | 'untilMs'>,
   row: { code: string; sinceMs: number },
-): boolean => (code === '' || row.code === code) && row.sinceMs >= fromMs && (untilMs === 0 || row.sinceMs < untilMs);
+): boolean =>
+  (code === '' || row.code === code) &&
+  row.sinceMs >= fromMs &&
+  (untilMs === 0 || (row.sinceMs > 0 && row.sinceMs < untilMs));
 
 /** Keys that one call changes. */
 const RESOLVED_AT_ONCE = 1000;
