@@ -1090,6 +1090,10 @@ export const meant = (
   row.sinceMs >= fromMs &&
   (untilMs === 0 || (row.sinceMs > 0 && row.sinceMs < untilMs));
 
+/** Whether it is sent again by itself; with a school that is refused none has failed. */
+const isRepeated = ({ parked, failures, code }: Readonly<PushKeyRow>): boolean =>
+  !parked && (failures > 0 || code === '');
+
 /** Keys that one call changes. */
 const RESOLVED_AT_ONCE = 1000;
 
@@ -1106,6 +1110,8 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
     if (keys === RESOLVED_AT_ONCE) break;
     // It is being tried again.
     if (action === 'retry' && row.code === '') continue;
+    // Nobody was shown it, and it goes by itself.
+    if (action === 'drop' && isNarrow(which) && isRepeated(row)) continue;
     const { party, standard, service, school, key } = row;
     parties.add(party);
     keys += 1;
