@@ -107,3 +107,23 @@ test('where the file cannot be read beside it, the state answers', async () => {
   expect(await found(reading, 'order-1')).toEqual([one]);
   expect(of.calls).toEqual(['findFlows', 'findFlows']);
 });
+
+test('what was asked of a thread that ended is asked of the state as it was', async () => {
+  const { of, transport } = stateOf();
+  // Of what goes on to the engine there is no answer before the thread ends.
+  const reading = readingOf(transport, (port) => {
+    engine.share();
+    port.postMessage({ shared: true });
+  });
+  await vi.waitFor(async () => {
+    of.calls = [];
+    await found(reading, 'order-1');
+    expect(of.calls).toEqual([]);
+  }, WAIT);
+  // So much that its bytes move to the thread instead of being copied.
+  const asked = { flowId: newId(), partyOin: '', referenceKey: new Uint8Array(5_000), method: '' };
+  const answer = clientOf(reading).getFlow(asked);
+  await reading.stop();
+  expect(await answer).toEqual({ flow: undefined });
+  expect(of.calls).toEqual(['getFlow']);
+});

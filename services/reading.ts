@@ -31,7 +31,8 @@ export class Reading implements Transport {
     if (questions.has(`${service}/${method}`)) {
       if (this.#transport)
         try {
-          return await this.#transport.call(service, method, request);
+          // A copy: what crosses to a thread may move there, and then there is nothing left to ask the state by.
+          return await this.#transport.call(service, method, Uint8Array.from(request));
         } catch (thrown) {
           // Whoever asked does not notice: a question may be asked twice.
           if (thrown !== lost) throw thrown;

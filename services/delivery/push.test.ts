@@ -558,6 +558,41 @@ describe('what fails', () => {
     await it.tell(it.answered(attempt!, 200));
   });
 
+  test('what was taken up again fails since no moment: no choice by time is about it', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const resolve = (action: string, more: { fromMs?: bigint; untilMs?: bigint } = {}) =>
+      it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action, ...more });
+    it.grant('again');
+    expect(await it.drain(() => 422)).toEqual(['again']);
+    expect(await resolve('retry')).toEqual({ keys: 1, rows: 1n });
+    // Long before it came.
+    for (const action of ['drop', 'stop'])
+      expect(await resolve(action, { untilMs: 1n }), action).toEqual({ keys: 0, rows: 0n });
+    expect(await it.drain()).toEqual(['again']);
+  });
+
+  test('by fault or time nothing is given up that no list shows', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const resolve = (action: string, more: { code?: string; untilMs?: bigint } = {}) =>
+      it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action, ...more });
+    for (const key of ['a', 'b']) it.grant(key);
+    // Each by itself after the first: of the one it does not get through, and sends it again.
+    for (let i = 0; i < 3; i++)
+      for (const attempt of await it.claim())
+        await it.tell(it.answered(attempt, attempt.rows.some(({ key }) => key === 'b') ? 500 : 200));
+    expect(it.bench.list(pushKeys, { equals: [] })).toMatchObject([{ key: 'b', code: 'peer.unavailable', parked: 0 }]);
+    const which = { code: 'peer.unavailable', untilMs: BigInt(it.bench.now() + 1) };
+    const listed = async () => (await it.client.listParkedRows({ schoolOin: '', partyOin: '', ...which })).parked;
+    expect(await listed()).toEqual([]);
+    expect(await resolve('drop', which)).toEqual({ keys: 0, rows: 0n });
+    // Once it is stopped it is shown.
+    expect(await resolve('stop', which)).toEqual({ keys: 1, rows: 1n });
+    expect(await listed()).toMatchObject([{ key: 'b' }]);
+    expect(await resolve('drop', which)).toEqual({ keys: 1, rows: 1n });
+  });
+
   test('what was taken up again and waits for its turn is stopped too; and it is not shown as given up while it waits', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);
@@ -968,6 +1003,16 @@ describe('results over UWLR', () => {
     expect(await it.claim()).toEqual([]);
     await it.client.resolveKeys({ partyOin: '', schoolOin: SCHOOL, key: '', action: 'retry' });
     expect((await it.claim()).map(keys)).toEqual([['a']]);
+  });
+
+  test('of a refused school is given up by its fault too, as it is shown', async () => {
+    const it = reported();
+    it.record('a');
+    const [first] = await it.claim();
+    await it.tell(it.outcome(first!, 'unsent', { reach: 'school', code: 'gateway.unavailable', cause: 'settings' }));
+    const which = { partyOin: '', schoolOin: '', code: 'gateway.unavailable' };
+    expect((await it.client.listParkedRows(which)).parked).toMatchObject([{ key: '', rows: 1n }]);
+    expect(await it.client.resolveKeys({ ...which, key: '', action: 'drop' })).toEqual({ keys: 1, rows: 1n });
   });
 
   test('a message that is refused is found among others, and parks its key with the word of the standard', async () => {

@@ -1117,11 +1117,18 @@ function withoutStops(attempt: Readonly<AttemptRow>, goesOn: (key: string) => bo
   return { ...attempt, stopped: left(attempt.stopped), held: left(attempt.held) };
 }
 
-/** Whether what failed so, and since then, is meant. */
+/** Whether what failed so, and since then, is meant. What was taken up again fails since no moment. */
 export const meant = (
   { code = '', fromMs = 0, untilMs = 0 }: Pick<Selection, 'code' | 'fromMs' | 'untilMs'>,
   row: { code: string; sinceMs: number },
-): boolean => (code === '' || row.code === code) && row.sinceMs >= fromMs && (untilMs === 0 || row.sinceMs < untilMs);
+): boolean =>
+  (code === '' || row.code === code) &&
+  row.sinceMs >= fromMs &&
+  (untilMs === 0 || (row.sinceMs > 0 && row.sinceMs < untilMs));
+
+/** Whether it is sent again by itself; with a school that is refused none has failed. */
+const isRepeated = ({ parked, failures, code }: Readonly<PushKeyRow>): boolean =>
+  !parked && (failures > 0 || code === '');
 
 /** Keys that one call changes. */
 const RESOLVED_AT_ONCE = 1000;
@@ -1164,6 +1171,8 @@ export function resolve(
     if (action === 'retry' && row.code === '') continue;
     if (action === 'retry' && which.byParty && row.parked >= STOPPED) continue;
     if (action === 'release' && row.parked !== HELD) continue;
+    // Nobody was shown it, and it goes by itself.
+    if (action === 'drop' && isNarrow(which) && isRepeated(row)) continue;
     const { party, standard, service, school, key } = row;
     parties.add(party);
     keys += 1;

@@ -37,7 +37,10 @@ export const listDead: Command = {
     code: { about: 'Only what waits or failed with this fault.', value: 'CODE', check: code },
     ...since,
   },
-  notes: ['eduk dead retry, stop and drop take the same words: what is listed is what they are about.'],
+  notes: [
+    'eduk dead retry, stop and drop take the same words: what is listed is what they are about.',
+    'What is still sent again by itself is not listed: stop is about that too, and so is drop without --code, --from and --until.',
+  ],
   async run(call): Promise<Result> {
     const answer = await call.gateway().ask('listParked', chosen(call));
     const { keys, names, endpoints, dropped } = answer;
