@@ -128,3 +128,11 @@ test('of a learner the answer goes as far back as each owner and the flows do', 
     ['result-1', ['results']],
   ]);
 });
+
+test('a state that no message is in is refused, not searched', async () => {
+  const { asked, search } = setUp([]);
+  for (const state of ['wacht', 'WAITING', 'refusd'])
+    await expect(search({ state }), state).rejects.toMatchObject({ fault: 'wire.invalid', where: [{ path: 'state' }] });
+  expect(asked.find).toEqual([]);
+  expect(await search({ state: 'refused' })).toEqual([]);
+});
