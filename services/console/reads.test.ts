@@ -37,6 +37,8 @@ test.each([
 ])('where %s stopped a message, the page names who must act', async (code, oin) => {
   const { stopped } = await flow(ask(code), new URLSearchParams({ id: 'f' }));
   expect(stopped!.party.oin).toBe(oin);
+  // In Dutch by its code, in English as it stands here.
+  expect(stopped!.remedy).toMatch(/\.$/);
 });
 
 test('a message that is held stopped there, also where a part of it is parked at a receiver', async () => {

@@ -14,6 +14,7 @@ import {
   isDay,
   isFault,
   LONGEST_FREEZE_MS,
+  remedies,
   schoolOin,
   startOfDutchDay,
 } from '#kernel';
@@ -421,7 +422,7 @@ async function whereItStopped(
     party,
     title: titles(stop.code),
     told: stop.told,
-    remedy: '',
+    remedy: (isFault(stop.code) && remedies[stop.code]) || '',
     order: '',
     product: '',
     entitlement: '',
