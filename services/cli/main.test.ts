@@ -198,7 +198,8 @@ describe('replay', () => {
     expect(err).toContain('cannot be undone');
     const { json } = await eduk(`${line} --json`);
     expect(json).toMatchObject({ jobId: job.jobId, toSend: 100, had: 90, forbidden: { 'mandate.missing': 12 } });
-    expect((await eduk(`replay preview --party ${oin} --from gisteren`)).exit).toBe(2);
+    for (const from of ['gisteren', '2026-13-40', '2026-02-30', '2026-02-30T08:30:00Z'])
+      expect((await eduk(`replay preview --party ${oin} --from ${from}`)).exit, from).toBe(2);
   });
 
   test('run follows it to its end, and says what cannot be undone', async () => {
@@ -2406,6 +2407,7 @@ describe('what waits', () => {
     await eduk(`dead list --party ${oin} --code peer.refused --from 2026-11-21`);
     expect(asked['listParked']).toMatchObject({ partyOin: oin, code: 'peer.refused', untilMs: 0n });
     expect((await eduk('dead drop --code no.code')).exit).toBe(2);
+    expect((await eduk('dead drop --until 2026-11-31')).exit).toBe(2);
     expect((await eduk('dead stop --all')).out).toContain('2 messages of 1 key stopped');
     expect((await eduk('dead stop')).exit).toBe(2);
     answer('listParked', { keys: [], rows: [{ ...parked, stopped: true }], endpoints: [], names: [] });

@@ -38,6 +38,30 @@ test.each([
 ])('where %s stopped a message, the page names who must act', async (code, oin) => {
   const { stopped } = await flow(ask(code), new URLSearchParams({ id: 'f' }));
   expect(stopped!.party.oin).toBe(oin);
+  // In Dutch by its code, in English as it stands here.
+  expect(stopped!.remedy).toMatch(/\.$/);
+});
+
+test('a message that is held stopped there, also where a part of it is parked at a receiver', async () => {
+  const of = async (state: string) => {
+    const steps = [
+      { step: 'WithdrawSubmitted', state: 'done' },
+      { step: 'EntitlementChangeHeld', state: 'held', code: 'hold.pending', told: 'It waits.' },
+      { step: 'EntitlementWithdrawn', state: 'done' },
+      { step: 'webhook', state: 'parked', code: 'mandate.missing', receiverOin: RECEIVER },
+    ];
+    const shown = { flow: { schoolOin: SCHOOL, state, steps }, partyOin: SENDER };
+    const gateway = (async (method: string) =>
+      method === 'showFlow' ? ShowFlowResponse.fromPartial(shown) : { parties: [] }) as never;
+    return (await flow(gateway, new URLSearchParams({ id: 'f' }))).stopped;
+  };
+  expect(await of('held')).toMatchObject({
+    code: 'hold.pending',
+    lastStep: 'EntitlementChangeHeld',
+    told: 'It waits.',
+  });
+  expect(await of('parked')).toMatchObject({ code: 'mandate.missing', lastStep: 'webhook' });
+  expect(await of('done')).toMatchObject({ code: 'mandate.missing' });
 });
 
 test('what an operator was refused is told, and no party has it on its count', async () => {

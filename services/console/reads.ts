@@ -14,6 +14,7 @@ import {
   isDay,
   isFault,
   LONGEST_FREEZE_MS,
+  remedies,
   schoolOin,
   startOfDutchDay,
 } from '#kernel';
@@ -389,7 +390,10 @@ export async function flow(ask: Ask, query: Query): Promise<page.FlowView> {
     told: one.told,
     receiver: nameOf(one.receiverOin),
   }));
-  const stop = [...steps].reverse().find(({ state }) => STOPS.has(state));
+  // A part that went on may be parked at a receiver while the rest is held: what the message is says which step it is.
+  const stop =
+    (STOPS.has(flow.state) && steps.findLast(({ state }) => state === flow.state)) ||
+    steps.findLast(({ state }) => STOPS.has(state));
   const stopped =
     stop && (await whereItStopped(ask, flow, stop, { oin: partyOin, name: partyName }, nameOf(flow.schoolOin)));
   return {
@@ -431,7 +435,7 @@ async function whereItStopped(
     party,
     title: titles(stop.code),
     told: stop.told,
-    remedy: '',
+    remedy: (isFault(stop.code) && remedies[stop.code]) || '',
     order: '',
     product: '',
     entitlement: '',

@@ -60,7 +60,6 @@ export type { Duty } from './caller.ts';
 export { Certificates, type DoorPem, type DoorTls } from './certificates.ts';
 export type { OperatorSignIn } from './operators.ts';
 export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
-export { remedies } from './reads/why.ts';
 export type { ReconcileSettings } from './reconcile/index.ts';
 export { type OsrAddress, osrAt } from './register/client.ts';
 export type { RegisterOptions } from './register/index.ts';

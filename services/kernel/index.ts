@@ -17,6 +17,7 @@ export * from './marks.ts';
 export * from './merkle.ts';
 export * from './months.ts';
 export * from './networks.ts';
+export * from './remedies.ts';
 export * from './result-id.ts';
 export * from './rpc.ts';
 export * from './seal.ts';

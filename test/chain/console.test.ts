@@ -1,11 +1,10 @@
 /** The console over HTTP: who gets in, what a page of another can do, and that the doors judge what is read and done. */
 import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { makeConsoleLink } from '#kernel';
+import { makeConsoleLink, remedies } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Role } from '#proto/eduk/core/v1/party';
 import { actions, openDoor, PAGES, PATHS, remediesNl } from '#services/console';
-import { remedies } from '#services/edge';
 import { Browser, keyOf } from './console.ts';
 import { newOin, newSchool, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 import { type StandInProvider, startProvider } from './provider.ts';

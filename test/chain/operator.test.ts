@@ -905,6 +905,15 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       }
       watch.cancel();
       expect(rows).toMatchObject([{ code: 'mandate.missing', rows: 1n }]);
+      // Of whom nobody knows it does not say that nothing waits.
+      for (const asked of [{ partyOin: newOin() }, { schoolOin: newSchool() }]) {
+        expect(await codeOf(at.operator.listParked(asked))).toBe('state.missing');
+        expect(await codeOf(at.operator.resolveDeliveries({ ...asked, action: 'retry' }))).toBe('state.missing');
+      }
+      expect(await codeOf(at.operator.whyBlocked({ partyOin: seller.oin, schoolOin: newSchool() }))).toBe(
+        'state.missing',
+      );
+      expect((await at.operator.listParked({ partyOin: las.oin })).rows).toEqual([]);
     },
   },
   retryParked: {
@@ -930,6 +939,8 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.previewReplay({ selection: { partyOin: newOin() } as never }))).toBe(
         'state.missing',
       );
+      const elsewhere = { partyOin: las.oin, schoolOin: newSchool() };
+      expect(await codeOf(at.operator.previewReplay({ selection: elsewhere as never }))).toBe('state.missing');
       const types = ['NoSuchThing'];
       expect(await codeOf(at.operator.previewReplay({ selection: { partyOin: las.oin, types } as never }))).toBe(
         'wire.invalid',

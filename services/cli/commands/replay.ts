@@ -1,4 +1,4 @@
-import { startOfDutchDay } from '#kernel';
+import { isDay, startOfDutchDay } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import type { ReplayJob } from '#proto/eduk/delivery/v1/delivery';
 import type { PartyName } from '#proto/eduk/operator/v1/operator';
@@ -17,7 +17,9 @@ const RATE = 50;
 export const momentOf = (text: string): number =>
   /^\d{4}-\d{2}-\d{2}$/.test(text) ? startOfDutchDay(text) : Date.parse(text);
 export const moment = (text: string): string | undefined =>
-  /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text) && !Number.isNaN(momentOf(text))
+  /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text) &&
+  isDay(text.slice(0, 10)) &&
+  !Number.isNaN(momentOf(text))
     ? undefined
     : 'must be a day, YYYY-MM-DD, or a time such as 2026-11-23T08:30:00+01:00';
 const number = (text: string): string | undefined => (/^\d{1,6}$/.test(text) ? undefined : 'must be a whole number');

@@ -51,6 +51,7 @@ import { saidOf, UWLR } from '../out/results.ts';
 import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKeys, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
+import { requireKnown } from '../reads/known.ts';
 import { launches } from '../reads/launches.ts';
 import { isOfSchool } from '../reads/mandates.ts';
 import { preflight } from '../reads/preflight.ts';
@@ -1012,6 +1013,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     );
     const rows = waiting.map((row) => ({ ...row, ...saidOf(row.cause) }));
     const endpoints = known.filter(({ state }) => state !== 'up');
+    if (rows.length === 0 && dropped.length === 0) await requireKnown(gate, request);
     const named = [
       ...[...rows, ...dropped].flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),
       ...endpoints.map(({ partyOin }) => partyOin),
@@ -1019,15 +1021,18 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { keys, rows, dropped, endpoints, names: namesOf(gate.door.chain, named) };
   },
   retryParked: (request: op.RetryParkedRequest, gate) => gate.door.services.log.retryParked(request),
-  resolveDeliveries: async (request: op.ResolveDeliveriesRequest, { door }): Promise<op.ResolveDeliveriesResponse> => {
+  resolveDeliveries: async (request: op.ResolveDeliveriesRequest, gate): Promise<op.ResolveDeliveriesResponse> => {
+    const { delivery } = gate.door.services;
     const sum = { keys: 0, rows: 0n };
     // One transaction takes so many; fewer are the last. What fails anew meanwhile is not chased.
     for (;;) {
-      const { keys, rows } = await door.services.delivery.resolveKeys(request);
+      const { keys, rows } = await delivery.resolveKeys(request);
       sum.keys += keys;
       sum.rows += rows;
-      if (keys < RESOLVED_AT_ONCE) return sum;
+      if (keys < RESOLVED_AT_ONCE) break;
     }
+    if (sum.keys === 0) await requireKnown(gate, request);
+    return sum;
   },
 };
 

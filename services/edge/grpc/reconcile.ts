@@ -2,28 +2,18 @@
 import { GatewayError } from '#kernel';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import type { Gate } from '../gate.ts';
+import { requireKnown } from '../reads/known.ts';
 import { ENTITLEMENT, kinds } from '../reconcile/index.ts';
-import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 
 const needs = (oin: string, where: string): void => {
   if (oin === '') throw new GatewayError('wire.invalid', 'Name the party and the school.', { where });
 };
 
-/** Faults: state.missing for a party that nobody registered, and a school that nobody did and no mandate names. */
-function requireKnown({ door }: Pick<Gate, 'door'>, asked: { partyOin: string; schoolOin: string }): void {
-  if (asked.partyOin !== '' && !door.chain.party(asked.partyOin))
-    throw new GatewayError('state.missing', 'No party has this OIN: eduk party list shows those that are registered.', {
-      where: 'party_oin',
-    });
-  if (asked.schoolOin !== '' && !door.chain.knowsSchool(asked.schoolOin))
-    throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
-}
-
 export const reconcileUnary = {
   reconcile: async ({ partyOin, schoolOin }: op.ReconcileRequest, gate: Gate): Promise<op.ReconcileResponse> => {
     needs(partyOin, 'party_oin');
     needs(schoolOin, 'school_oin');
-    await gate.door.chain.afresh(() => requireKnown(gate, { partyOin, schoolOin }));
+    await requireKnown(gate, { partyOin, schoolOin });
     return { reconciliation: await gate.reconciler!.ask(partyOin, schoolOin) };
   },
   listReconciliations: async (
@@ -31,8 +21,7 @@ export const reconcileUnary = {
     { door, reconciler }: Gate,
   ): Promise<op.ListReconciliationsResponse> => {
     const reconciliations = await reconciler!.list(request);
-    // Nothing of who is unknown is not nothing that differs.
-    if (reconciliations.length === 0) await door.chain.afresh(() => requireKnown({ door }, request));
+    if (reconciliations.length === 0) await requireKnown({ door }, request);
     const named = new Set(reconciliations.flatMap(({ reconciliation: one }) => [one!.partyOin, one!.schoolOin]));
     const names = [...named].flatMap((oin) => {
       const name = door.chain.party(oin)?.name;

@@ -18,6 +18,7 @@ import {
   stopReplay,
 } from '../intake/replays.ts';
 import { kinds } from '../reconcile/index.ts';
+import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import { decisionOf } from './decision.ts';
 import { personOf } from './merges.ts';
 import { take } from './writes.ts';
@@ -60,6 +61,10 @@ export const replayUnary = {
     if (reconciled !== '' && !Object.hasOwn(kinds, reconciled))
       throw invalid('Nothing of this kind is compared.', 'selection.reconciled');
     if (reconciled !== '' && selection.schoolOin === '') throw invalid('Name the school.', 'selection.school_oin');
+    await gate.door.chain.afresh(() => {
+      if (selection.schoolOin !== '' && !gate.door.chain.knowsSchool(selection.schoolOin))
+        throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'selection.school_oin' });
+    });
     const jobId = newId();
     const { flowId } = await take(
       previewReplay(selection.partyOin, { jobId, selection }),

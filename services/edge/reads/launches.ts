@@ -1,5 +1,5 @@
 /** How learners got in today, by platform and publisher: counts of services/access, judged, and cut to what the caller may know. */
-import { dutchDay, dutchQuarter, endOfDutchDay, faults, GatewayError, isDay, startOfDutchDay } from '#kernel';
+import { dutchDay, dutchQuarter, endOfDutchDay, faults, GatewayError, isDay, remedies, startOfDutchDay } from '#kernel';
 import type { LaunchCount } from '#proto/eduk/access/v1/access';
 import { Role } from '#proto/eduk/core/v1/party';
 import type {
@@ -14,7 +14,6 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { requireRole } from '../stages/authorise.ts';
 import { type Because, type Figures, type JudgedLaunches, judgeLaunches } from './launches-judge.ts';
-import { remedies } from './why.ts';
 
 const WEEKS = 4;
 const DAY_MS = 86_400_000;

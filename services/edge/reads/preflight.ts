@@ -2,7 +2,7 @@
  * Which lines of orders will fail on a day to come, before anybody notices: judged by what stands now, with mandates as they are on that
  * day. It goes through a party's orders page by page; catalogue and vault are asked once for a page, mandates never.
  */
-import { dutchDay, type Fault, faults, GatewayError, isDay } from '#kernel';
+import { dutchDay, type Fault, faults, GatewayError, isDay, remedies } from '#kernel';
 import { Form, LineState } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { type Product, ProductState } from '#proto/eduk/core/v1/product';
@@ -19,7 +19,6 @@ import type { Gate } from '../gate.ts';
 import { purposeFor, tryPurpose } from '../purpose.ts';
 import { learnersAt, sitesFor } from '../sites.ts';
 import { actsForSchool, requireOwnSchool } from '../stages/authorise.ts';
-import { remedies } from './why.ts';
 
 const USUAL = 100;
 const MOST = 1_000;

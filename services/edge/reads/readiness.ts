@@ -10,6 +10,7 @@ import {
   isDay,
   isFault,
   isSchoolYear,
+  remedies,
   schoolYearOf,
   startOfDutchDay,
 } from '#kernel';
@@ -29,7 +30,6 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { sitesFor } from '../sites.ts';
 import { actsForSchool, requireOpenSchool, requireOwnSchool, SCHOOL_UNKNOWN } from '../stages/authorise.ts';
-import { remedies } from './why.ts';
 
 const USUAL = 50;
 const MOST = 1_000;

@@ -168,3 +168,11 @@ test('by an EAN what is about its orders is found, of a school its licences too,
   expect(subjects().slice(1)).toEqual(['order-1', 'e1', 'e2', 'e3']);
   expect(await search({ text: '9789000000019', schoolOin }, 9, 'more')).toEqual(['entitlements', 'orders']);
 });
+
+test('a state that no message is in is refused, not searched', async () => {
+  const { asked, search } = setUp([]);
+  for (const state of ['wacht', 'WAITING', 'refusd'])
+    await expect(search({ state }), state).rejects.toMatchObject({ fault: 'wire.invalid', where: [{ path: 'state' }] });
+  expect(asked.find).toEqual([]);
+  expect(await search({ state: 'refused' })).toEqual([]);
+});

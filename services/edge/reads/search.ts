@@ -41,13 +41,18 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
   acceptedMs,
 });
 
-/** Nothing found is an empty list; by a product only the operator finds what is about others. Faults: of who asks for a learner wire.invalid, state.missing, learner.unknown and school.closed. */
+/** As the contract names them. */
+const STATES = new Set(['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done', 'read']);
+
+/** Nothing found is an empty list; by a product only the operator finds what is about others. Faults: wire.invalid; of who asks for a learner also state.missing, learner.unknown and school.closed. */
 export async function searchFlows(
   request: op.ListFlowsRequest,
   gate: Gate,
   isOperator = true,
 ): Promise<op.ListFlowsResponse> {
   const { partyOin, state, fromMs, beforeMs, after } = request;
+  if (state !== '' && !STATES.has(state))
+    throw new GatewayError('wire.invalid', 'No message is in such a state.', { where: 'state' });
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
   const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;

@@ -8,6 +8,7 @@ import type { WhyBlockedRequest, WhyBlockedResponse } from '#proto/eduk/gateway/
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
+import { requireKnown } from './known.ts';
 import {
   answered,
   changesHeld,
@@ -38,6 +39,7 @@ async function whyParty(request: WhyBlockedRequest, caller: Caller, gate: Gate):
   const isOthers = caller.kind !== 'operator' && caller.oin !== partyOin;
   if (isOthers || (request.schoolOin !== '' && school !== request.schoolOin) || chain.party(partyOin) === undefined)
     throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
+  if (caller.kind === 'operator') await requireKnown(gate, { partyOin: '', schoolOin: school });
   const ours = (oin: string): boolean => school === '' || oin === school;
   const name = chain.party(partyOin)?.name || 'This party';
   const of = { schoolOin: school, decided: false };

@@ -1,0 +1,22 @@
+import { GatewayError } from '#kernel';
+import type { Gate } from '../gate.ts';
+import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
+
+/**
+ * Nothing of who is unknown is not nothing that waits, or differs: what finds nothing asks this. Faults: state.missing for a party that
+ * nobody registered, and a school that nobody did and no mandate names.
+ */
+export const requireKnown = (
+  { door }: Pick<Gate, 'door'>,
+  { partyOin, schoolOin }: { partyOin: string; schoolOin: string },
+): Promise<void> =>
+  door.chain.afresh(() => {
+    if (partyOin !== '' && !door.chain.party(partyOin))
+      throw new GatewayError(
+        'state.missing',
+        'No party has this OIN: eduk party list shows those that are registered.',
+        { where: 'party_oin' },
+      );
+    if (schoolOin !== '' && !door.chain.knowsSchool(schoolOin))
+      throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
+  });
