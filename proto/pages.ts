@@ -130,7 +130,7 @@ export function rolesPage(): string {
     '',
     'Reads and watches need the mandate of their service, judged when the answer is sent: `roster` for GetRoster and WatchRosters, `order` for orders, `entitlement` for entitlements, `result` for ListResults and WatchResults, `progress` for GetProgress, one of `order`, `entitlement` and `access` for Readiness, `order` for Preflight. The catalogue needs none, nor does Launches, which is for platforms and publishers, nor do WatchMandates and ListMandates: each side sees its own; nor SearchFlows, which finds what the caller sent; nor DeliveryService, which is about what is sent to the caller: what it may have of that is judged as it is sent, and what a message is about is told of schools whose mandate holds.',
     '',
-    'AcceptMandate and RefuseMandate have no role: they are of the party that the mandate names. Who calls in the name of a school (`eduk-from`) needs a mandate that names `act` and the service of the method; a method without a service nobody calls in its name.',
+    'AcceptMandate and RefuseMandate have no role: they are of the party that the mandate names; nor have those of DeliveryService, which are of whoever is sent something. Who calls in the name of a school (`eduk-from`) needs a mandate that names `act` and the service of the method; a method without a service nobody calls in its name.',
   );
   return `${lines.join('\n')}\n`;
 }

@@ -257,6 +257,33 @@ describe('what a party asks', () => {
     expect((await it.letters()).map(({ state }) => state)).toEqual(['stopped']);
   });
 
+  test('holds one that waits by itself for another try, and of one request each key by whose word stopped it', async () => {
+    const it = chain();
+    it.begin();
+    await it.drain();
+    const { entitlementId } = it.grant('a');
+    const [alone] = await it.claim();
+    await it.tell(alone!, 500);
+    expect(await it.letters()).toMatchObject([{ state: 'repeated', attempts: 1, status: 500, about: entitlementId }]);
+    expect(it.command('hold')).toEqual(done(1));
+    it.bench.advance(86_400_000);
+    expect(await it.drain()).toEqual([]);
+    it.command('release');
+    expect(await it.drain()).toEqual(['a']);
+
+    const held = it.grant('b');
+    it.grant('c');
+    const [both] = await it.claim();
+    expect(it.command('hold', { about: held.entitlementId })).toEqual(done(1));
+    await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: 'c', action: 'stop' });
+    await it.tell(both!, 503);
+    it.bench.advance(86_400_000);
+    expect(await it.drain()).toEqual([]);
+    expect(it.command('release')).toEqual(done(1));
+    expect(await it.drain()).toEqual(['b']);
+    expect((await it.letters()).map(({ state }) => state)).toEqual(['stopped']);
+  });
+
   test('need not wait for the rest of an endpoint that is well again', async () => {
     const it = chain();
     it.begin();

@@ -545,7 +545,7 @@ describe('sending it', () => {
     it.run('own', { secondAbove: 2, byPerson: 'aa' });
     expect((await it.shown('own')).state).toBe('asked');
     it.run('own', { byOin, secondAbove: 2, confirmed: true });
-    it.run('own', { byOin });
+    it.run('own', { byOin, confirmed: true });
     expect((await it.shown('own')).state).toBe('asked');
     it.run('own', { secondAbove: 2, byPerson: 'bb' });
     expect(await it.finish('own')).toMatchObject({ state: 'done', sent: 3n });

@@ -151,7 +151,8 @@ test('what it took is counted, and sent to it again once; nobody else counts or 
     expect(await codeOf(other.deliveries.replay({ reference: fresh(), previewReference: reference }))).toBe(
       'state.missing',
     );
-  expect((await rival.deliveries.previewReplay({ reference, selection: all })).replay).toMatchObject({ had: 0n });
+  const theirs = (await rival.deliveries.previewReplay({ reference, selection: all })).replay!;
+  expect([theirs.had, theirs.replayId === replay.replayId]).toEqual([0n, false]);
   const times = () => Math.max(...listener.hook.times.values());
   expect(times()).toBe(1);
   const asked = { reference: fresh(), previewReference: reference, rate: 100 };
@@ -175,7 +176,7 @@ test('what it took is counted, and sent to it again once; nobody else counts or 
   expect(times()).toBe(2);
 });
 
-test('what has no form is refused, and a token for one school asks about that school', async () => {
+test('what has no form is refused, and so is a school that nobody knows', async () => {
   for (const [ask, where] of [
     [listener.deliveries.retry({ reference: fresh() }), 'no selection'],
     [listener.deliveries.hold({ selection: {} }), 'no reference'],

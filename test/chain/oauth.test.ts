@@ -273,6 +273,7 @@ describe('a token', () => {
       'access',
       'audit',
       'catalogue',
+      'delivery',
       'entitlement',
       'flow',
       'identity',
@@ -317,6 +318,14 @@ describe('a token', () => {
     expect(await told(as.orders.listOrders({}))).toBe('');
     expect(await told(as.orders.listOrders({ schoolOin: schoolB }))).toBe('party.forbidden');
     expect(await told(as.entitlements.listEntitlements({ schoolOin: schoolB }))).toBe('party.forbidden');
+    // What is sent to the party, of that school alone.
+    expect(await told(as.deliveries.listDeadLetters({}))).toBe('');
+    expect(await told(as.deliveries.listDeadLetters({ selection: { schoolOin: schoolB } }))).toBe('party.forbidden');
+    expect(await told(as.deliveries.hold({ reference: 'hold-a', selection: { schoolOin: schoolA } }))).toBe('');
+    for (const selection of [{}, { schoolOin: schoolB }]) {
+      expect(await told(as.deliveries.hold({ reference: 'hold-b', selection }))).toBe('party.forbidden');
+      expect(await told(as.deliveries.previewReplay({ reference: 'preview-b', selection }))).toBe('party.forbidden');
+    }
     // A list of all is for a token that is for all.
     expect(await told(as.parties.listParties({}))).toBe('party.forbidden');
     // An order of B by its id, its mail, and its items among those of A.
