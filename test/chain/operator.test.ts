@@ -428,6 +428,9 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       }
       for (const asked of [{ text: newOin() }, { text: flowId, state: 'refused' }, { text: 'found-2' }])
         expect(await at.operator.listFlows(asked)).toMatchObject({ flows: [], coveredFromMs: 0n, more: false });
+      // Nothing of who is unknown is not nothing.
+      for (const asked of [{ schoolOin: '99QQ' }, { partyOin: '00000099100000009999' }])
+        await expect(at.operator.listFlows(asked)).rejects.toMatchObject({ code: 'state.missing' });
       const [newest] = (await at.operator.listFlows({ limit: 1 })).flows;
       const { flows: before } = await at.operator.listFlows({ beforeMs: newest!.acceptedMs, limit: 200 });
       expect(before.every(({ acceptedMs }) => acceptedMs < newest!.acceptedMs)).toBe(true);

@@ -4,12 +4,14 @@ import {
   describeError,
   dutchDay,
   GatewayError,
+  isBrin,
   isChangeHold,
   isDay,
   isRosterKind,
   isSchoolYear,
   log,
   newId,
+  schoolOin as oinOfSchool,
   seenForgetHold,
 } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
@@ -578,7 +580,16 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       partyName: gate.door.chain.party(row.partyOin)?.name ?? '',
     };
   },
-  listFlows: (request: op.ListFlowsRequest, gate) => searchFlows(request, gate),
+  async listFlows(request: op.ListFlowsRequest, gate) {
+    const found = await searchFlows(request, gate);
+    const { schoolOin, partyOin } = request;
+    if (found.flows.length === 0 && !found.more)
+      await requireKnown(gate, {
+        schoolOin: isBrin(schoolOin) ? oinOfSchool(schoolOin) : schoolOin,
+        partyOin: partyOin === operator.oin ? '' : partyOin,
+      });
+    return found;
+  },
   showOverview: (_request: op.ShowOverviewRequest, gate) => showOverview(gate),
   whyBlocked: (request: op.WhyBlockedRequest, gate) => why(request, operator, gate),
   showReadiness: async (request: op.ShowReadinessRequest, gate): Promise<op.ShowReadinessResponse> => {

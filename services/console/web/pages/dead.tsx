@@ -43,24 +43,28 @@ export function DeadPage() {
           </button>
         </form>
       </search>
-      {isChosen && duty === 'operator' && (
-        <div class="row">
-          {ACTS.map(({ word, sure, came: said, kind }) => (
-            <Act
-              key={word}
-              word={word}
-              sure={sure}
-              kind={kind}
-              about={say('all_chosen')}
-              path={`/api/dead/${said.path}`}
-              body={Object.fromEntries(asked)}
-              done={came(said.word)}
-            />
-          ))}
-        </div>
-      )}
       <Show loaded={loaded}>
-        {(dead) => <Seen dead={dead} told={setTold} none={asked.size > 0 ? 'none_found' : 'no_dead'} />}
+        {(dead) => (
+          <>
+            {isChosen && duty === 'operator' && !isNone(dead) && (
+              <div class="row">
+                {ACTS.map(({ word, sure, came: said, kind }) => (
+                  <Act
+                    key={word}
+                    word={word}
+                    sure={sure}
+                    kind={kind}
+                    about={say('all_chosen')}
+                    path={`/api/dead/${said.path}`}
+                    body={Object.fromEntries(asked)}
+                    done={came(said.word)}
+                  />
+                ))}
+              </div>
+            )}
+            <Seen dead={dead} told={setTold} none={asked.size > 0 ? 'none_found' : 'no_dead'} />
+          </>
+        )}
       </Show>
     </>
   );
@@ -82,6 +86,9 @@ function useCame(told: (text: string) => void) {
     );
 }
 
+const isNone = ({ keys, rows, endpoints, dropped }: Dead): boolean =>
+  [keys, rows, endpoints, dropped].every((list) => list.length === 0);
+
 function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; none: 'none_found' | 'no_dead' }) {
   const { say, duty } = useFrame();
   const numbers = useNumbers();
@@ -91,8 +98,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
     dead.rows.filter(({ standard }) => standard !== ''),
     dead.rows.filter(({ standard }) => standard === ''),
   ];
-  if (dead.keys.length === 0 && dead.rows.length === 0 && dead.endpoints.length === 0 && dead.dropped.length === 0)
-    return <Empty word={none} />;
+  if (isNone(dead)) return <Empty word={none} />;
   return (
     <>
       {dead.endpoints.length > 0 && (
