@@ -289,7 +289,7 @@ describe('a link to one page', () => {
     expect(body).toEqual({ page: '/flows', query: [{ name: 'q', value: 'ord-1' }], ends: expect.any(Number) });
     // Whatever a browser asks beside it, it is read as the link says.
     const read = (more = '') => one.get(`/api/shared/read?link=${link.link}${more}`);
-    expect((await read('&q=&party=operator&of=overview')).body).toMatchObject({ flows: [], more: false });
+    expect((await read('&q=&party=operator&of=overview')).body).toMatchObject({ flows: [], next: '' });
     const stream = one.stream(`/api/shared/live?link=${link.link}&of=overview`);
     expect((await stream.next()).value).toMatchObject({ event: 'now', data: { flows: [] } });
     // It is no session: nothing else is read, and nothing is done.

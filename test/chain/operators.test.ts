@@ -106,7 +106,7 @@ describe('what each may do', () => {
       const code = await told(responseStream ? endOf(given as never) : given).catch(() => 'another');
       if (code !== 'party.forbidden') may.push(key);
     }
-    for (const key of may) expect(key).toMatch(/^(list|show|why|status|preview|read|watch)/);
+    for (const key of may) expect(key).toMatch(/^(list|show|why|status|preview|read|search|watch)/);
     expect(may).toEqual(expect.arrayContaining(['listParties', 'listMandates', 'showFlow', 'whyBlocked', 'status']));
     const edexml = await fetch(`${at.http}/edexml`, {
       method: 'POST',
