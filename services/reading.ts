@@ -2,7 +2,7 @@
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { GatewayError, log, type PortTransport, portTransport, startThread, type Transport } from '#kernel';
 import type { ReadsData } from './reads.ts';
-import { questions } from './roles.ts';
+import { alongside, questions } from './roles.ts';
 
 /** After a thread that ended by itself the next one is not started at once, milliseconds. */
 const REST_MS = 30_000;
@@ -28,7 +28,9 @@ export class Reading implements Transport {
   }
 
   async call(service: string, method: string, request: Uint8Array): Promise<Uint8Array> {
-    if (questions.has(`${service}/${method}`)) {
+    const name = `${service}/${method}`;
+    const isQuestion = questions.has(name);
+    if (isQuestion || alongside.has(name)) {
       if (this.#transport)
         try {
           // A copy: what crosses to a thread may move there, and then there is nothing left to ask the state by.
@@ -37,7 +39,7 @@ export class Reading implements Transport {
           // Whoever asked does not notice: a question may be asked twice.
           if (thrown !== lost) throw thrown;
         }
-      else this.#start();
+      else if (isQuestion) this.#start();
     }
     return this.#state.transport.call(service, method, request);
   }

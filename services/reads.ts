@@ -6,7 +6,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { openBeside } from '#bus';
 import { type Config, describeError, log, portTransport, recordBugs, serveOnPort } from '#kernel';
-import { modulesOf, questions, services } from './roles.ts';
+import { alongside, modulesOf, questions, services } from './roles.ts';
 
 export interface ReadsData {
   file: string;
@@ -38,6 +38,5 @@ try {
 }
 
 function isAsked(service: string): boolean {
-  for (const method of questions) if (method.startsWith(`${service}/`)) return true;
-  return false;
+  return [...questions, ...alongside].some((method) => method.startsWith(`${service}/`));
 }

@@ -4,9 +4,10 @@ import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
 import { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
 import { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
 import { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
+import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
 import { ReadinessServiceDefinition } from '#proto/eduk/readiness/v1/readiness';
 import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
-import { mayCall, once, questions, type RoleName } from './roles.ts';
+import { alongside, mayCall, once, questions, type RoleName } from './roles.ts';
 
 test.each<[called: RoleName, names: string[], may: boolean]>([
   ['vault', ['door'], true],
@@ -44,8 +45,14 @@ test('a question is a method that there is, and asking it twice changes nothing'
     EntitlementsServiceDefinition,
     FlowsServiceDefinition,
   ];
-  const there = [...all, OrdersServiceDefinition, ReadinessServiceDefinition, ResultsServiceDefinition].flatMap((of) =>
+  const others = [
+    OrdersServiceDefinition,
+    PartiesServiceDefinition,
+    ReadinessServiceDefinition,
+    ResultsServiceDefinition,
+  ];
+  const there = [...all, ...others].flatMap((of) =>
     Object.keys(of.methods).map((method) => `${of.fullName}/${method}`),
   );
-  expect([...questions].filter((one) => !there.includes(one) || once.has(one))).toEqual([]);
+  expect([...questions, ...alongside].filter((one) => !there.includes(one) || once.has(one))).toEqual([]);
 });

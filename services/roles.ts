@@ -200,6 +200,9 @@ export const questions: ReadonlySet<string> = new Set([
   'eduk.readiness.v1.ReadinessService/listNeeds',
 ]);
 
+/** What goes along with questions: answered beside the state where somebody asked before, and the reason for nobody to begin that. */
+export const alongside: ReadonlySet<string> = new Set(['eduk.parties.v1.PartiesService/snapshot']);
+
 /** Modules of some services, in the order of the list. */
 export const modulesOf = (some: readonly Service[], config: Config): Promise<ServiceModule[]> =>
   Promise.all(some.flatMap(({ module }) => (module ? [module(config)] : [])));

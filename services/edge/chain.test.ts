@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { GatewayError } from '#kernel';
 import { MandateState, Service } from '#proto/eduk/core/v1/party';
-import { Chain } from './chain.ts';
+import { Chain, type Parties } from './chain.ts';
 
 const [SCHOOL, PARTY] = ['0000000700099ZX00000', '00000099100000009000'];
 
@@ -19,12 +19,12 @@ function owner() {
     },
   };
   return {
-    client: client as never,
+    client: client as unknown as Parties,
     asked: () => asked,
     leave: () => {
       away = true;
     },
-    grant: () => {
+    grant: (state: MandateState = MandateState.MANDATE_STATE_ACTIVE) => {
       version++;
       mandates.push({
         mandate: {
@@ -32,7 +32,7 @@ function owner() {
           schoolOin: SCHOOL,
           partyOin: PARTY,
           services: [Service.SERVICE_ORDER],
-          state: MandateState.MANDATE_STATE_ACTIVE,
+          state,
           boardMandateId: '',
           siteCodes: [],
         },
@@ -81,4 +81,28 @@ test('a thousand refusals at once ask the owner a few times only', async () => {
   const outcomes = await Promise.allSettled(Array.from({ length: 1_000 }, () => chain.afresh(ordering(chain))));
   expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true);
   expect(parties.asked()).toBeLessThan(5);
+});
+
+test('what a person waits for is asked beside, and an older answer takes back nothing that a newer one brought', async () => {
+  const [parties, beside] = [owner(), owner()];
+  let answer = (): void => undefined;
+  const late = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const slow: Parties = {
+    async snapshot(asked) {
+      const found = await parties.client.snapshot(asked);
+      await late;
+      return found;
+    },
+  };
+  const chain = new Chain(slow, { now: () => 1_800_000_000_000 }, beside.client);
+  for (const one of [parties, beside]) one.grant();
+  const refreshed = chain.refresh();
+  beside.grant(MandateState.MANDATE_STATE_ENDED);
+  await chain.refreshBeside();
+  expect(ordering(chain)).toThrow(expect.objectContaining({ fault: 'mandate.ended' }));
+  answer();
+  await refreshed;
+  expect(ordering(chain)).toThrow(expect.objectContaining({ fault: 'mandate.ended' }));
 });

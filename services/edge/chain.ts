@@ -24,18 +24,26 @@ import {
 import type { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
 import { sameDigest } from './secrets.ts';
 
+export type Parties = Pick<Client<typeof PartiesServiceDefinition>, 'snapshot'>;
+
+/** Whom changes are asked of, and what of that is under way. */
+interface Way {
+  readonly parties: Parties;
+  running?: Promise<void> | undefined;
+  next?: Promise<void> | undefined;
+}
+
 /**
  * The doors' copy of who is in the chain and what schools agreed to. Refreshed several times a second; a copy older than
  * 5 s is not judged by: the door then says `gateway.overloaded` instead of guessing.
  */
 export class Chain {
-  readonly #parties: Client<typeof PartiesServiceDefinition>;
+  readonly #byState: Way;
+  readonly #beside: Way;
   readonly #clock: Clock;
   #version = 0n;
   #freshMs = 0;
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
   readonly #byOin = new Map<string, PartyRow>();
   readonly #byApiKey = new Map<string, string>();
   readonly #byClientId = new Map<string, string>();
@@ -55,8 +63,10 @@ export class Chain {
 
   readonly #freezes = new Map<string, Freeze>();
 
-  constructor(parties: Client<typeof PartiesServiceDefinition>, clock: Clock) {
-    this.#parties = parties;
+  /** `beside`: answers persons, who wait for nothing that is being decided; default: the same. */
+  constructor(parties: Parties, clock: Clock, beside: Parties = parties) {
+    this.#byState = { parties };
+    this.#beside = beside === parties ? this.#byState : { parties: beside };
     this.#clock = clock;
   }
 
@@ -64,7 +74,7 @@ export class Chain {
     await this.refresh();
     this.#timer = setInterval(() => {
       // One that is still under way need not be followed by another for each turn it takes.
-      if (this.#running) return;
+      if (this.#byState.running) return;
       void this.refresh().catch(() => log('warn', 'chain_copy_stale', { age_ms: this.#clock.now() - this.#freshMs }));
     }, everyMs);
     this.#timer.unref();
@@ -79,21 +89,30 @@ export class Chain {
    * under way share the next.
    */
   refresh(): Promise<void> {
-    if (!this.#running) return this.#begin();
-    this.#next ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        return this.#begin();
-      });
-    return this.#next;
+    return this.#refresh(this.#byState);
   }
 
-  #begin(): Promise<void> {
-    const running = unhurried(() => this.#take()).finally(() => {
-      this.#running = undefined;
+  /** The same for a person, who waits for nothing that is being decided. */
+  refreshBeside(): Promise<void> {
+    return this.#refresh(this.#beside);
+  }
+
+  #refresh(way: Way): Promise<void> {
+    if (!way.running) return this.#begin(way);
+    way.next ??= way.running
+      .catch(() => undefined)
+      .then(() => {
+        way.next = undefined;
+        return this.#begin(way);
+      });
+    return way.next;
+  }
+
+  #begin(way: Way): Promise<void> {
+    const running = unhurried(() => this.#take(way)).finally(() => {
+      way.running = undefined;
     });
-    this.#running = running;
+    way.running = running;
     return running;
   }
 
@@ -118,14 +137,16 @@ export class Chain {
     return this.#version !== before;
   }
 
-  async #take(): Promise<void> {
+  async #take({ parties: by }: Way): Promise<void> {
     const asked = this.#clock.now();
-    const { version, parties, mandates, freezes } = await this.#parties.snapshot({ since: this.#version });
+    const { version, parties, mandates, freezes } = await by.snapshot({ since: this.#version });
+    // The other way was quicker, and brought more: what this one says is older.
+    if (version < this.#version) return;
     for (const row of parties) this.#takeParty(row);
     for (const { mandate, keyDigest } of mandates) if (mandate) this.#takeMandate(mandate, keyDigest);
     for (const freeze of freezes) this.#freezes.set(freeze.freezeId, freeze);
     this.#version = version;
-    this.#freshMs = asked;
+    this.#freshMs = Math.max(this.#freshMs, asked);
   }
 
   #takeParty(row: PartyRow): void {

@@ -146,14 +146,14 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const audit = new AuditNotes(reached.log, clock);
   const onLoopback = isLoopback(options.grpc.host) && isLoopback(options.http.host);
   const networks = networksOf(options.allowNetworks, onLoopback);
-  const chain = new Chain(reached.parties, clock);
+  const asked = connectServices(options.questions ?? state, vault);
+  const chain = new Chain(reached.parties, clock, asked.parties);
   const names = new AskedNames(
     { services: reached, chain, clock },
     { folder: options.administrations, networks, waitMs: NAMES_WAIT_MS, heldMs: options.namesHeldMs },
   );
   const vaultWithNames = withAskedNames(reached.vault, chain, names);
   const services = { ...reached, vault: audited(vaultWithNames, audit, operatorCaller.oin) };
-  const asked = connectServices(options.questions ?? state, vault);
   const { digestKey, cursorKey, tokenKey, devKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
   await chain.start();

@@ -340,7 +340,7 @@ function handlerOf(
         return operated(gate, method.name, request?.schoolOin, caller, async () => {
           checkGrammar(type, request);
           const { chain } = gate.door;
-          await chain.refresh();
+          await chain.refreshBeside();
           requireEnding(caller, key, request, () => {
             const one = chain.mandate(request.mandateId);
             return one ? [one] : chain.partsOf(request.mandateId);
