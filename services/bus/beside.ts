@@ -4,17 +4,9 @@
  * last commit before it began. What needs the engine itself (a note, waiting for news, how far consumers are) goes on to it.
  */
 import { DatabaseSync } from 'node:sqlite';
-import {
-  type Clock,
-  dispatcher,
-  GatewayError,
-  type Implementation,
-  systemClock,
-  type Transport,
-  uuidText,
-} from '#kernel';
+import { type Clock, dispatcher, GatewayError, type Implementation, systemClock, type Transport } from '#kernel';
 import { decodeRow, encodeKey, type Layout, layoutOf } from './cells.ts';
-import { claimOf } from './core.ts';
+import { claimOf, flowUnder } from './core.ts';
 import type { EngineView, KeyValue, ListOptions, ServiceModule, Table } from './port.ts';
 import { SqliteRows } from './sqlite-rows.ts';
 import { StoreFailure } from './store.ts';
@@ -45,13 +37,16 @@ export class BesideView implements EngineView {
 
   /** All that `question` reads before it waits is of one moment. */
   asOneMoment<T>(question: () => T): T {
+    let version: unknown;
     try {
       this.#db.exec('BEGIN');
+      // The first that is read of the file: where it is locked, this says so.
+      version = this.#version.get()!['data_version'];
     } catch (thrown) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw new StoreFailure(thrown);
     }
     try {
-      const { data_version: version } = this.#version.get() as { data_version: unknown };
       if (version !== this.#seen) {
         this.#seen = version;
         for (const listener of this.#listeners) listener(new Set(), true);
@@ -97,8 +92,7 @@ export class BesideView implements EngineView {
   }
 
   flowOf({ partyOin, method, referenceKey }: Parameters<EngineView['flowOf']>[0]): string | undefined {
-    const found = this.#rows.reference(claimOf(partyOin, method, referenceKey));
-    return found === undefined || found.rememberUntilMs <= this.now() ? undefined : uuidText(found.flowId);
+    return flowUnder(this.#rows, claimOf(partyOin, method, referenceKey), this.now());
   }
 
   mayWait(): void {

@@ -155,6 +155,12 @@ export function claimOf(partyOin: string, method: string, referenceKey: Uint8Arr
   return first16(sha256(on.subarray(0, end + referenceKey.length)));
 }
 
+/** The flow that a claim stands for, as long as it is remembered. */
+export function flowUnder(store: Pick<Store, 'reference'>, claim: Uint8Array, now: number): string | undefined {
+  const found = store.reference(claim);
+  return found === undefined || found.rememberUntilMs <= now ? undefined : uuidText(found.flowId);
+}
+
 /** The first 16 bytes of a digest that is Latin-1 characters. */
 function first16(digest: string): Uint8Array {
   const bytes = new Uint8Array(16);
@@ -1172,8 +1178,7 @@ export class Core implements Reader {
   }
 
   flowOf({ partyOin, method, referenceKey }: Parameters<EngineView['flowOf']>[0]): string | undefined {
-    const found = this.#store.reference(claimOf(partyOin, method, referenceKey));
-    return found === undefined || found.rememberUntilMs <= this.#clock.now() ? undefined : uuidText(found.flowId);
+    return flowUnder(this.#store, claimOf(partyOin, method, referenceKey), this.#clock.now());
   }
 
   get<Row extends object>(table: Table<Row>, ...key: (string | number | bigint)[]): Readonly<Row> | undefined {
