@@ -1,22 +1,11 @@
-/**
- * A real gateway, killed with SIGKILL at random moments while three parties send and others watch. Afterwards every
- * acknowledged message has its decision, who resumed by cursor has heard everything once and in order, and counts agree.
- * The seed is printed; EDUK_CRASH_SEED repeats its moments.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientDuplexStream, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
-import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { afterAll, expect, test } from 'vitest';
 import { LineState, ResultKind } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
-import { type Clients, clientsOf, eckId, Fault, newOin, newSchool, wire } from './gateway.ts';
+import { randomFrom } from '../parties/random.ts';
+import { type Clients, clientsOf, eckId, Fault, newOin, newSchool } from './gateway.ts';
+import { KilledGateway } from './killed.ts';
 
 const SEED = Number(process.env['EDUK_CRASH_SEED'] ?? Date.now() % 1e6);
 const ROUNDS = Number(process.env['EDUK_CRASH_ROUNDS'] ?? 16);
@@ -26,51 +15,12 @@ const LEARNERS = 20;
 const BOOK = '9789000000019';
 const school = newSchool();
 
-function random(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-const next = random(SEED);
+const { next } = randomFrom(SEED);
 
-const parent = mkdtempSync(join(tmpdir(), 'eduk-crash-'));
-const folder = join(parent, 'data');
-let child: ChildProcess | undefined;
-let channel: GrpcClient;
+const gateway = new KilledGateway('crash');
 
-async function start(): Promise<void> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
-  const root = join(import.meta.dirname, '../..');
-  child = spawn(process.execPath, [join(root, 'services/cli/eduk.js'), 'start'], {
-    env: { ...env, EDUK_DATA: folder, EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0', EDUK_CONSOLE: '127.0.0.1:0' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  child.stderr!.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const grpc = /^ready grpc=(\S+)/.exec(line)?.[1];
-    if (!grpc) continue;
-    channel = new GrpcClient(grpc, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    return;
-  }
-  throw new Error(`the gateway did not start: ${said}`);
-}
-
-async function kill(): Promise<void> {
-  const gone = once(child!, 'exit');
-  child!.kill('SIGKILL');
-  await gone;
-  channel.close();
-}
 afterAll(async () => {
-  if (child && child.exitCode === null && child.signalCode === null) await kill();
-  rmSync(parent, { recursive: true, force: true });
+  await gateway.close();
 });
 
 /** What a sender knows: what it sent in order, and how far it was acknowledged. */
@@ -115,7 +65,7 @@ class Watcher<A extends { cursor: string }> {
 }
 
 const keys: Record<string, string> = {};
-const as = (name: string): Clients => clientsOf(channel, `Bearer ${keys[name]}`);
+const as = (name: string): Clients => clientsOf(gateway.channel, `Bearer ${keys[name]}`);
 const roster = (reference: string, learners: number) => ({
   reference,
   rosterId: reference,
@@ -133,11 +83,7 @@ const roster = (reference: string, learners: number) => ({
 });
 
 async function settled(): Promise<void> {
-  const operator = wire(
-    OperatorServiceDefinition,
-    channel,
-    `Bearer ${readFileSync(join(folder, 'operator.key'), 'utf8').trim()}`,
-  );
+  const { operator } = gateway;
   for (const until = Date.now() + 60_000; ; await sleep(50)) {
     const { ages } = await operator.status({});
     expect(ages.filter(({ gap, parkedKeys }) => gap || parkedKeys > 0)).toEqual([]);
@@ -154,12 +100,8 @@ async function settled(): Promise<void> {
 
 test(`killed ${ROUNDS} times: nothing acknowledged is lost, nothing is doubled, order holds`, async () => {
   console.log(`crash seed ${SEED}`);
-  await start();
-  const operator = wire(
-    OperatorServiceDefinition,
-    channel,
-    `Bearer ${readFileSync(join(folder, 'operator.key'), 'utf8').trim()}`,
-  );
+  await gateway.start();
+  const { operator } = gateway;
   const services = [Service.SERVICE_ROSTER, Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT, Service.SERVICE_RESULT];
   const oins: Record<string, string> = {};
   for (const [name, role] of [
@@ -249,11 +191,11 @@ test(`killed ${ROUNDS} times: nothing acknowledged is lost, nothing is doubled, 
     ]);
     if (round < ROUNDS) {
       await Promise.race([work, sleep(20 + next() * 1_200)]);
-      await kill();
+      await gateway.kill();
       await work;
       close();
       unacknowledged += grants.sent.length - grants.acknowledged;
-      await start();
+      await gateway.start();
     } else {
       const whole = (await work).slice(0, 3) as boolean[];
       // As senders do: who is told that there is too much to do goes on a moment later.

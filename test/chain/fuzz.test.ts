@@ -12,23 +12,14 @@ import { fieldsOf } from '#proto/labels';
 import { parties, school } from '../../docs/grpc/seed.ts';
 import { publicServices } from '../../services/edge/grpc/services.ts';
 import { Label } from '../../services/edge/labels.ts';
+import { randomFrom } from '../parties/random.ts';
 import { Fault, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 
 const SEED = Number(process.env['EDUK_FUZZ_SEED'] ?? 20261122);
 const ROUNDS = Number(process.env['EDUK_FUZZ_ROUNDS'] ?? 41);
 const folder = join(import.meta.dirname, '../../docs/grpc');
 
-/** mulberry32: small, and the same everywhere. */
-function random(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-const next = random(SEED);
+const { next } = randomFrom(SEED);
 const pick = <T>(from: readonly T[]): T => from[Math.floor(next() * from.length)]!;
 
 const words = ['', '\0', 'a\0b', '🦉🦉', '\u202Eneerg', '\uFEFF', 'Noor\nBeuk', 'x'.repeat(199), 'é'.repeat(120)];

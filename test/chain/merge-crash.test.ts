@@ -1,21 +1,10 @@
-/**
- * A real gateway, killed with SIGKILL while learners are merged and parted: between the record and its decision, between
- * one service and the next, between the log and the vault. Afterwards every service and the vault say the same of each pair, and it
- * is what was acknowledged. The seed is printed; EDUK_CRASH_SEED repeats its moments.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { afterAll, expect, test } from 'vitest';
 import { ResultKind } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
-import { type Clients, clientsOf, eckId, newOin, newSchool, sendAll, wire } from './gateway.ts';
+import { randomFrom } from '../parties/random.ts';
+import { type Clients, clientsOf, eckId, newOin, newSchool, sendAll } from './gateway.ts';
+import { KilledGateway } from './killed.ts';
 
 const SEED = Number(process.env['EDUK_CRASH_SEED'] ?? Date.now() % 1e6);
 const ROUNDS = Number(process.env['EDUK_CRASH_ROUNDS'] ?? 10);
@@ -26,52 +15,17 @@ const BOOK = '9789000000019';
 const YEAR = '2026-2027';
 const school = newSchool();
 
-let state = SEED | 0;
-function next(): number {
-  state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-  return (state >>> 0) / 4_294_967_296;
-}
+const { next } = randomFrom(SEED);
 
-const parent = mkdtempSync(join(tmpdir(), 'eduk-merge-crash-'));
-const folder = join(parent, 'data');
-let child: ChildProcess | undefined;
-let channel: GrpcClient;
+const gateway = new KilledGateway('merge-crash');
 
-async function start(): Promise<void> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
-  const root = join(import.meta.dirname, '../..');
-  child = spawn(process.execPath, [join(root, 'services/cli/eduk.js'), 'start'], {
-    env: { ...env, EDUK_DATA: folder, EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0', EDUK_CONSOLE: '127.0.0.1:0' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  child.stderr!.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const grpc = /^ready grpc=(\S+)/.exec(line)?.[1];
-    if (!grpc) continue;
-    channel = new GrpcClient(grpc, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    return;
-  }
-  throw new Error(`the gateway did not start: ${said}`);
-}
-
-async function kill(): Promise<void> {
-  const gone = once(child!, 'exit');
-  child!.kill('SIGKILL');
-  await gone;
-  channel.close();
-}
 afterAll(async () => {
-  if (child && child.exitCode === null && child.signalCode === null) await kill();
-  rmSync(parent, { recursive: true, force: true });
+  await gateway.close();
 });
 
-const operator = () =>
-  wire(OperatorServiceDefinition, channel, `Bearer ${readFileSync(join(folder, 'operator.key'), 'utf8').trim()}`);
+const operator = () => gateway.operator;
 const keys: Record<string, string> = {};
-const as = (name: string): Clients => clientsOf(channel, `Bearer ${keys[name]}`);
+const as = (name: string): Clients => clientsOf(gateway.channel, `Bearer ${keys[name]}`);
 
 const first = (i: number) => ({ lasKey: `first-${i}` });
 const second = (i: number) => ({ eckId: eckId(i) });
@@ -196,7 +150,7 @@ async function settled(): Promise<string[]> {
 
 test(`killed ${ROUNDS} times while learners are merged and parted: all agree on who is one`, async () => {
   console.log(`crash seed ${SEED}`);
-  await start();
+  await gateway.start();
   await fill();
   let stand = await settled();
   expect(new Set(stand)).toEqual(new Set(['two']));
@@ -225,9 +179,9 @@ test(`killed ${ROUNDS} times while learners are merged and parted: all agree on 
       }),
     );
     await Promise.race([work, sleep(next() * 160)]);
-    await kill();
+    await gateway.kill();
     await work;
-    await start();
+    await gateway.start();
     const now = await settled();
     for (let i = 0; i < PAIRS; i++) {
       if (!some.has(i)) expect([i, now[i]]).toEqual([i, stand[i]]);

@@ -1,61 +1,19 @@
-/**
- * A real gateway and a real receiver: what a party was sent is counted, sent again at a pace, and stopped; and a replay that is killed with
- * SIGKILL goes on after the restart, loses nothing of what was selected and sends nothing else.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { ReplayJob } from '#proto/eduk/delivery/v1/delivery';
-import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
-import { clientsOf, eckId, newOin, newSchool, sendAll, wire } from './gateway.ts';
+import { clientsOf, eckId, newOin, newSchool, sendAll } from './gateway.ts';
+import { KilledGateway } from './killed.ts';
 import { Receiver } from './receiver.ts';
 
 const BOOK = '9789000000019';
 const LEARNERS = 30;
 const MESSAGES = 300;
-const parent = mkdtempSync(join(tmpdir(), 'eduk-replay-'));
-const folder = join(parent, 'data');
+const gateway = new KilledGateway('replay');
 const [publisher, platform, school, other] = [newOin(), newOin(), newSchool(), newSchool()];
-let child: ChildProcess | undefined;
-let channel: GrpcClient;
 let receiver: Receiver | undefined;
 
-async function start(): Promise<void> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
-  const root = join(import.meta.dirname, '../..');
-  child = spawn(process.execPath, [join(root, 'services/cli/eduk.js'), 'start'], {
-    env: { ...env, EDUK_DATA: folder, EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0', EDUK_CONSOLE: '127.0.0.1:0' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  child.stderr!.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const grpc = /^ready grpc=(\S+)/.exec(line)?.[1];
-    if (!grpc) continue;
-    channel = new GrpcClient(grpc, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    return;
-  }
-  throw new Error(`the gateway did not start: ${said}`);
-}
-
-async function end(signal: NodeJS.Signals): Promise<void> {
-  const gone = once(child!, 'exit');
-  child!.kill(signal);
-  await gone;
-  channel.close();
-}
-
-const operator = () =>
-  wire(OperatorServiceDefinition, channel, `Bearer ${readFileSync(join(folder, 'operator.key'), 'utf8').trim()}`);
+const operator = () => gateway.operator;
 
 /** All that is told of a replay until it rests. */
 async function followed(jobId: string): Promise<ReplayJob[]> {
@@ -77,7 +35,7 @@ async function counted(selection: object): Promise<ReplayJob> {
 const arrivals: { id: string; school: string; partitionkey: string; sequence: string }[] = [];
 
 beforeAll(async () => {
-  await start();
+  await gateway.start();
   receiver = await Receiver.open();
   const { apiKey } = await operator().addParty({
     party: { oin: publisher, name: 'Wilg', roles: [Role.ROLE_PUBLISHER] },
@@ -97,7 +55,7 @@ beforeAll(async () => {
         mandate: { schoolOin, partyOin, services: [Service.SERVICE_ENTITLEMENT], attributes: [] },
         confirm: true,
       });
-  const sender = clientsOf(channel, `Bearer ${apiKey}`);
+  const sender = clientsOf(gateway.channel, `Bearer ${apiKey}`);
   const product = { productId: BOOK, title: 'Taal', platformOin: platform, licence: { licensed: true } };
   await sendAll(sender.catalogue.publishProducts(), [{ reference: 'p', product }]);
   await sendAll(
@@ -116,9 +74,8 @@ beforeAll(async () => {
   };
 });
 afterAll(async () => {
-  if (child && child.exitCode === null && child.signalCode === null) await end('SIGKILL');
   await receiver?.close();
-  rmSync(parent, { recursive: true, force: true });
+  await gateway.close();
 });
 
 test('killed while it sends, it sends all that was selected, in the order of each key, and nothing else', async () => {
@@ -130,10 +87,10 @@ test('killed while it sends, it sends all that was selected, in the order of eac
   const { replay, decision } = await operator().runReplay({ jobId, rate: 100 });
   expect([decision!.code, replay!.state, replay!.rate]).toEqual(['', 'running', 100]);
   await expect.poll(() => arrivals.length, { interval: 20 }).toBeGreaterThan(60);
-  await end('SIGKILL');
+  await gateway.kill();
   const before = arrivals.length;
   expect(before).toBeLessThan(MESSAGES);
-  await start();
+  await gateway.start();
   const told = await followed(jobId);
   expect(told.at(-1)).toMatchObject({ state: 'done', released: 300n, sent: 300n, leftOut: 0n });
   // Progress was told of as it went.

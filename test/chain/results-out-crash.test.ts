@@ -1,90 +1,40 @@
-/**
- * A real gateway, killed with SIGKILL at random moments while it brings results to an administration that is slow, busy or
- * silent after it took them. Afterwards a ledger: everything that was accepted is there under one key each, first arrivals are in
- * order within each learner, and what came again came under the same key with the same content. The seed is printed;
- * EDUK_CRASH_SEED repeats its moments.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { afterAll, expect, test } from 'vitest';
 import { brinOf, dutchDay, schoolYearOf } from '#kernel';
 import { ResultKind } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { type LasPeer, openLas } from '../parties/las.ts';
-import { clientsOf, eckId, newOin, newSchool, sendAll, wire } from './gateway.ts';
+import { randomFrom } from '../parties/random.ts';
+import { clientsOf, eckId, newOin, newSchool, sendAll } from './gateway.ts';
+import { KilledGateway } from './killed.ts';
 
 const SEED = Number(process.env['EDUK_CRASH_SEED'] ?? Date.now() % 1e6);
 const ROUNDS = Number(process.env['EDUK_CRASH_ROUNDS'] ?? 5);
 const PER_ROUND = 80;
 const LEARNERS = 12;
 
-let state = SEED;
-/** 0 ≤ x < 1. */
-const next = (): number => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 32;
-};
+const { next } = randomFrom(SEED);
 
-const parent = mkdtempSync(join(tmpdir(), 'eduk-results-crash-'));
-const folder = join(parent, 'data');
-const files = join(parent, 'administrations');
-let child: ChildProcess | undefined;
-let channel: GrpcClient;
+const gateway = new KilledGateway('results-crash', (parent) => ({
+  EDUK_ADMINISTRATIONS: join(parent, 'administrations'),
+}));
+const files = join(gateway.parent, 'administrations');
 let las: LasPeer | undefined;
 
-async function start(): Promise<void> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
-  const address = '127.0.0.1:0';
-  child = spawn(process.execPath, [join(import.meta.dirname, '../../services/cli/eduk.js'), 'start'], {
-    env: {
-      ...env,
-      EDUK_DATA: folder,
-      EDUK_GRPC: address,
-      EDUK_HTTP: address,
-      EDUK_CONSOLE: address,
-      EDUK_ADMINISTRATIONS: files,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  child.stderr!.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const grpc = /^ready grpc=(\S+)/.exec(line)?.[1];
-    if (!grpc) continue;
-    channel = new GrpcClient(grpc, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    return;
-  }
-  throw new Error(`the gateway did not start: ${said}`);
-}
-async function kill(): Promise<void> {
-  const gone = once(child!, 'exit');
-  child!.kill('SIGKILL');
-  await gone;
-  channel.close();
-}
 afterAll(async () => {
-  if (child && child.exitCode === null && child.signalCode === null) await kill();
   await las?.close();
-  rmSync(parent, { recursive: true, force: true });
+  await gateway.close();
 });
 
-const operator = () =>
-  wire(OperatorServiceDefinition, channel, `Bearer ${readFileSync(join(folder, 'operator.key'), 'utf8').trim()}`);
+const operator = () => gateway.operator;
 
 /** Sends results until all are acknowledged, or the gateway goes; answers how many were. */
 function send(apiKey: string, schoolOin: string, from: number, to: number): Promise<number> {
   return new Promise((resolve) => {
     let acknowledged = from;
-    const call = clientsOf(channel, `Bearer ${apiKey}`).results.returnResults();
+    const call = clientsOf(gateway.channel, `Bearer ${apiKey}`).results.returnResults();
     call.on('data', (answer: { through: bigint; refusals: unknown[] }) => {
       expect(answer.refusals).toEqual([]);
       acknowledged = from + Number(answer.through) + 1;
@@ -124,7 +74,7 @@ test('killed while it brings results, it loses none, and a repeat is under the s
     }),
   );
   las.schools.set(brin, { sleutel: 'sleutel', year: '', made: '', groups: [], pupils: [], staff: [] });
-  await start();
+  await gateway.start();
   const add = (oin: string, role: Role, endpoints: { standard: string; url: string }[] = []) =>
     operator().addParty({ party: { oin, name: 'X', roles: [role], endpoints } });
   const { apiKey } = await add(supplier, Role.ROLE_PLATFORM);
@@ -141,7 +91,7 @@ test('killed while it brings results, it loses none, and a repeat is under the s
     yearGroup: '7',
   }));
   const roster = { schoolOin: school, schoolYear: schoolYearOf(Date.now()), groups: [], learners };
-  await sendAll(clientsOf(channel, `Bearer ${ownKey}`).rosters.pushRoster(), [
+  await sendAll(clientsOf(gateway.channel, `Bearer ${ownKey}`).rosters.pushRoster(), [
     { reference: 'roster', rosterId: 'roster', part: 0, last: true, roster },
   ]);
 
@@ -171,9 +121,9 @@ test('killed while it brings results, it loses none, and a repeat is under the s
     const most = Date.now() + 60_000;
     while (first.size < enough && Date.now() < most) await sleep(5);
     await sleep(next() * 40);
-    await kill();
+    await gateway.kill();
     acknowledged = await sending;
-    await start();
+    await gateway.start();
   }
   while (acknowledged < ROUNDS * PER_ROUND) acknowledged = await send(apiKey, school, acknowledged, ROUNDS * PER_ROUND);
   const keep = las.fails;

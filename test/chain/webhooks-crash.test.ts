@@ -1,21 +1,9 @@
-/**
- * A real gateway, killed with SIGKILL at random moments while it sends to a receiver that is slow, busy or gone now and
- * then. Afterwards a ledger: nothing that was accepted is lost, first arrivals are in order within each key, and what the
- * receiver answered comes again only where the gateway was killed before it could write that down, under the same id.
- * The seed is printed; EDUK_CRASH_SEED repeats its moments.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { afterAll, expect, test } from 'vitest';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
-import { clientsOf, eckId, newOin, newSchool, wire } from './gateway.ts';
+import { randomFrom } from '../parties/random.ts';
+import { clientsOf, eckId, newOin, newSchool } from './gateway.ts';
+import { KilledGateway } from './killed.ts';
 import { Receiver } from './receiver.ts';
 
 const SEED = Number(process.env['EDUK_CRASH_SEED'] ?? Date.now() % 1e6);
@@ -24,63 +12,23 @@ const PER_ROUND = 250;
 const LEARNERS = 40;
 const BOOK = '9789000000019';
 
-function random(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-const next = random(SEED);
+const { next } = randomFrom(SEED);
 
-const parent = mkdtempSync(join(tmpdir(), 'eduk-webhook-crash-'));
-const folder = join(parent, 'data');
-let child: ChildProcess | undefined;
-let channel: GrpcClient;
+const gateway = new KilledGateway('webhook-crash');
 let receiver: Receiver | undefined;
 
-async function start(): Promise<void> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
-  const root = join(import.meta.dirname, '../..');
-  child = spawn(process.execPath, [join(root, 'services/cli/eduk.js'), 'start'], {
-    env: { ...env, EDUK_DATA: folder, EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0', EDUK_CONSOLE: '127.0.0.1:0' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  child.stderr!.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const grpc = /^ready grpc=(\S+)/.exec(line)?.[1];
-    if (!grpc) continue;
-    channel = new GrpcClient(grpc, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    return;
-  }
-  throw new Error(`the gateway did not start: ${said}`);
-}
-
-async function kill(): Promise<void> {
-  const gone = once(child!, 'exit');
-  child!.kill('SIGKILL');
-  await gone;
-  channel.close();
-}
 afterAll(async () => {
-  if (child && child.exitCode === null && child.signalCode === null) await kill();
   await receiver?.close();
-  rmSync(parent, { recursive: true, force: true });
+  await gateway.close();
 });
 
-const operator = () =>
-  wire(OperatorServiceDefinition, channel, `Bearer ${readFileSync(join(folder, 'operator.key'), 'utf8').trim()}`);
+const operator = () => gateway.operator;
 
 /** Sends grants until all are acknowledged, or the gateway goes; answers how many were. */
 function grant(apiKey: string, school: string, from: number, to: number): Promise<number> {
   return new Promise((resolve) => {
     let acknowledged = from;
-    const call = clientsOf(channel, `Bearer ${apiKey}`).entitlements.grantEntitlements();
+    const call = clientsOf(gateway.channel, `Bearer ${apiKey}`).entitlements.grantEntitlements();
     call.on('data', (answer: { through: bigint; refusals: unknown[] }) => {
       expect(answer.refusals).toEqual([]);
       acknowledged = from + Number(answer.through) + 1;
@@ -100,7 +48,7 @@ function grant(apiKey: string, school: string, from: number, to: number): Promis
 
 test('killed while it sends, it loses nothing, and sends nothing of a key before what came earlier', async () => {
   console.log(`seed ${SEED}`);
-  await start();
+  await gateway.start();
   receiver = await Receiver.open();
   const [publisher, platform, school] = [newOin(), newOin(), newSchool()];
   const { apiKey } = await operator().addParty({
@@ -121,7 +69,7 @@ test('killed while it sends, it loses nothing, and sends nothing of a key before
       confirm: true,
     });
   const product = { productId: BOOK, title: 'Taal', platformOin: platform, licence: { licensed: true } };
-  const publish = clientsOf(channel, `Bearer ${apiKey}`).catalogue.publishProducts();
+  const publish = clientsOf(gateway.channel, `Bearer ${apiKey}`).catalogue.publishProducts();
   publish.write({ reference: 'p', product });
   publish.end();
   for await (const _ of publish);
@@ -140,10 +88,10 @@ test('killed while it sends, it loses nothing, and sends nothing of a key before
     const enough = seen + 10 + next() * PER_ROUND * 0.5;
     while (receiver.first.length < enough && Date.now() < most) await sleep(5);
     await sleep(next() * 50);
-    await kill();
+    await gateway.kill();
     kills += 1;
     acknowledged = await sending;
-    await start();
+    await gateway.start();
   }
   while (acknowledged < ROUNDS * PER_ROUND)
     acknowledged = await grant(apiKey, school, acknowledged, ROUNDS * PER_ROUND);

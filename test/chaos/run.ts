@@ -1,6 +1,7 @@
 /** One chaos run: a gateway, traffic, faults one after the other, and in the end the ledger. One seed decides what happens. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { randomFrom } from '../parties/random.ts';
 import { type Cluster, mayMount, startCluster } from './cluster.ts';
 import { faults as allFaults, type Fault, type Kind, type Scene } from './faults.ts';
 import { faultsOf, Ledger, quantile, type Verdict } from './ledger.ts';
@@ -65,18 +66,6 @@ const PATIENCE_MS = 120_000;
 const DRAIN_MS = 300_000;
 const CALM_MS = 8_000;
 
-/** Numbers from a seed (mulberry32), from 0 up to 1. */
-export function drawFrom(seed: number): Draw {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export async function chaos(options: ChaosOptions): Promise<Findings> {
   const {
     folder,
@@ -110,7 +99,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
       doors: cluster.doors,
       operatorKey: cluster.operatorKey(),
       ledger,
-      draw: drawFrom(seed ^ 0x5eed),
+      draw: randomFrom(seed ^ 0x5eed).next,
       rate,
     });
     const calm: number[] = [];
@@ -125,7 +114,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
         `the oldest message was ${calmAge.p50.toFixed(0)} ms old (p50), ${calmAge.p99.toFixed(0)} ms (p99)`,
     );
 
-    const draw = drawFrom(seed);
+    const draw: Draw = randomFrom(seed).next;
     let kills = 0;
     const notes: string[] = [];
     const scene: Scene = {

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from 'vite';
 import { uuid7 } from '#kernel';
 import { AcceptRequest, AcceptResponse, Taken } from '#proto/eduk/bus/v1/bus';
+import { randomFrom } from '../parties/random.ts';
 import { ask } from './deciders.ts';
 import type { Plant } from './plants.ts';
 
@@ -33,17 +34,6 @@ export interface Findings {
   repeated: number;
   problems: string[];
   ms: number;
-}
-
-/** Numbers from a seed (mulberry32), from 0 up to 1. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 const KEYS = 60;
@@ -122,7 +112,7 @@ export async function killRun({
   seed: number;
   plant?: Plant;
 }): Promise<Findings> {
-  const random = randomFrom(seed);
+  const { next: random } = randomFrom(seed);
   const below = (n: number) => Math.floor(random() * n);
   const folder = mkdtempSync(join(tmpdir(), 'eduk-kill-'));
   const file = join(folder, 'state.db');

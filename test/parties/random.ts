@@ -1,5 +1,7 @@
 /** A generator of numbers that one seed decides (mulberry32): the same seed invents the same school everywhere. */
 export interface Random {
+  /** From 0 up to 1. */
+  next(): number;
   /** A whole number from `low` up to and including `high`. */
   between(low: number, high: number): number;
   pick<T>(from: readonly T[]): T;
@@ -19,6 +21,7 @@ export function randomFrom(seed: number): Random {
   };
   const between = (low: number, high: number): number => low + Math.floor(next() * (high - low + 1));
   return {
+    next,
     between,
     pick: (from) => from[between(0, from.length - 1)]!,
     hex: (length) => Array.from({ length }, () => '0123456789abcdef'[between(0, 15)]).join(''),
