@@ -1,4 +1,17 @@
-import { flemishSchoolOin, isBrin, isDay, isPartyOin, isSchoolYear, isSiteCode, schoolOin } from '#kernel';
+import {
+  flemishSchoolOin,
+  isBrin,
+  isDay,
+  isPartyOin,
+  isSchoolYear,
+  isSiteCode,
+  isWebhook,
+  NOT_SENT,
+  SERVICE_WEBHOOKS,
+  schoolOin,
+  WEBHOOK,
+  WEBHOOKS,
+} from '#kernel';
 import type { Flag } from './command.ts';
 
 /** Forms of values on the command line. Each says what is wrong, without the value. */
@@ -32,7 +45,13 @@ export const siteCode = (value: string): string | undefined =>
 
 /** `STANDARD=URL`. */
 export function endpoint(value: string): string | undefined {
-  const [, url] = splitEndpoint(value) ?? [];
+  const [standard = '', url] = splitEndpoint(value) ?? [];
+  if (standard.startsWith(`${WEBHOOK}-`) && !isWebhook(standard))
+    return `must be of a standard that there is: webhooks are ${WEBHOOKS.join(', ')}`;
+  if (url === NOT_SENT)
+    return SERVICE_WEBHOOKS.includes(standard)
+      ? undefined
+      : `can be ${NOT_SENT} of ${SERVICE_WEBHOOKS.join(', ')} only; eduk party endpoint remove takes away any`;
   return url !== undefined && URL.canParse(url) ? undefined : 'must be STANDARD=URL, such as uwlr=https://…';
 }
 

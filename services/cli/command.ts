@@ -11,6 +11,8 @@ export interface Flag {
   /** May be repeated or comma-separated. */
   many?: boolean;
   choices?: readonly string[];
+  /** What a shell offers for its value, where others will do as well. */
+  offers?: readonly string[];
   /** What is wrong with a value, to follow the flag's name; the value itself is not repeated. */
   check?: (value: string) => string | undefined;
   /** What the command gets of a value that was checked, where it may be written in several ways. */

@@ -40,7 +40,7 @@ const line = (words: Iterable<string>): string => [...words].join(' ');
 /** For zsh too, which has the means of bash on demand. */
 function forBash(places: readonly Place[]): string {
   const values = places.flatMap(({ at, flags }) =>
-    Object.entries(flags).flatMap(([name, { value, choices }]) =>
+    Object.entries(flags).flatMap(([name, { value, offers, choices = offers }]) =>
       value === undefined ? [] : [`    "${at} --${name}") values="${line(choices ?? [])}"; isValue=1 ;;`],
     ),
   );
@@ -72,7 +72,7 @@ function forFish(places: readonly Place[]): string {
       ([word, about]) => `complete -c eduk -f -n ${quoted(`__eduk_at ${at}`)} -a ${word}${said(about)}`,
     ),
     ...Object.entries(flags).map(
-      ([name, { about, value, choices }]) =>
+      ([name, { about, value, offers, choices = offers }]) =>
         `complete -c eduk -n ${quoted(`__eduk_at ${at}`)} -l ${name}${
           value === undefined ? '' : choices ? ` -x -a ${quoted(line(choices))}` : ' -r'
         }${said(about)}`,

@@ -417,6 +417,25 @@ describe('party', () => {
     expect((await eduk(hook)).json).toMatchObject({ webhookSecret: null });
   });
 
+  test('add with an address for one service prints its secret; none is one too, and what there is not is said', async () => {
+    const serviceWebhookSecrets = [{ standard: 'webhook-order', secret: 'whsec_BB==' }];
+    answer('addParty', { party, existed: false, ...secrets, serviceWebhookSecrets });
+    const own = add.replace('uwlr=https://a/', 'webhook-order=https://a/,webhook-roster=none');
+    expect((await eduk(own)).json).toMatchObject({ serviceWebhookSecrets: { 'webhook-order': 'whsec_BB==' } });
+    expect(asked['addParty'].party.endpoints).toEqual([
+      { standard: 'webhook-order', url: 'https://a/' },
+      { standard: 'webhook-roster', url: 'none' },
+    ]);
+    expect((await eduk(own.replace(' --json', ''))).out).toContain('webhook-order secret  whsec_BB==');
+    const plain = add.replace(' --json', '');
+    const wrong = await eduk(plain.replace('uwlr=', 'webhook-orders='));
+    expect([wrong.exit, wrong.err]).toEqual([2, expect.stringContaining('webhook-order')]);
+    expect((await eduk(plain.replace('uwlr=https://a/', 'webhook=none'))).err).toContain('party endpoint remove');
+    answer('listParties', { parties: [{ ...party, endpoints: [{ standard: 'webhook-roster', url: 'none' }] }] });
+    answer('listMandates', { mandates: [], names: [] });
+    expect((await eduk(`party show ${oin}`)).out).toContain('not sent: it is watched');
+  });
+
   test('add of a party that exists prints null for secrets, and says so beside it', async () => {
     answer('addParty', { party, existed: true, ...secrets, clientSecret: '', apiKey: '' });
     const { exit, json, err } = await eduk(add);

@@ -19,10 +19,12 @@ import {
   type Way,
 } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
-import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, STANDARDS, takeEndpoint, wake } from './push.ts';
+import { beginMoves, sentBy } from './moves.ts';
+import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, takeEndpoint, wake } from './push.ts';
 import { cleanReconciled } from './reconciled.ts';
 import { cleanReplays, type ReplayOrder, step, takeOrder } from './replay.ts';
 import { type Route, routes } from './routes.ts';
+import { STANDARDS } from './standards.ts';
 import {
   bodies,
   closedSchools,
@@ -221,6 +223,7 @@ function onForgotten(record: LogRecord, unit: Unit): void {
 
 function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): void {
   const board = boardOf(unit, party.oin);
+  const before = sentBy(unit, party.oin);
   copyParty(unit, party);
   for (const standard of STANDARDS) {
     const named = party.endpoints.find((one) => one.standard === standard);
@@ -230,6 +233,7 @@ function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): 
       changed(SENDERS);
     } else leaveEndpoint(unit, party.oin, standard);
   }
+  beginMoves(unit, party.oin, before);
   if (party.boardOin === '' || party.boardOin === board) return;
   for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
     if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);

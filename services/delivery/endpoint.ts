@@ -4,6 +4,7 @@
  * has at once is found out: more while it takes all of them, fewer when it says that they are too many.
  */
 import { hash } from 'node:crypto';
+import { UWLR } from '#kernel';
 import { type EndpointRow, NEVER } from './tables.ts';
 
 /** Requests under way at once to an endpoint of which nothing is known yet, and at most, where its party says nothing. */
@@ -73,7 +74,7 @@ export const newEndpoint = (party: string, standard: string, url: string, limits
 
 /** How wide an endpoint may become. */
 export const mostOf = ({ standard, mostAtOnce }: Pick<EndpointRow, 'standard' | 'mostAtOnce'>): number =>
-  mostAtOnce || (standard === 'uwlr' ? MOST_WIDTH_UWLR : MOST_WIDTH);
+  mostAtOnce || (standard === UWLR ? MOST_WIDTH_UWLR : MOST_WIDTH);
 
 /** Requests that may be under way to it at once, while it is well. A row of an earlier release has none noted. */
 export const widthOf = (row: EndpointRow): number =>

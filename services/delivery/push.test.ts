@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Table, testBench } from '#bus';
-import { logTo, newId, quantileOf, uuidText } from '#kernel';
+import { logTo, newId, quantileOf, UWLR, uuidText } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { type Attempt, AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
 import { FIRST_WIDTH, LONGEST_TRY_MS, MOST_FAILURES, MOST_REPEATS, SCHOOL_WAIT_MS } from './endpoint.ts';
 import { delivery } from './index.ts';
-import { LEASE_MS, leaseMsOf, partsOf, UWLR } from './push.ts';
-import { attempts, endpoints, outcomes, pushKeys, pushSchools, setAside } from './tables.ts';
+import { LEASE_MS, leaseMsOf, partsOf } from './push.ts';
+import { MAILBOXES, STANDARDS, standardsOf } from './standards.ts';
+import { attempts, endpoints, outcomes, pushKeys, pushMoves, pushSchools, setAside } from './tables.ts';
 
 const SCHOOL = '0000000700012AB00000';
 const OTHER_SCHOOL = '0000000700034CD00000';
@@ -22,6 +23,8 @@ type Bench = ReturnType<typeof testBench>;
 function pushed(bench: Bench = testBench(delivery)) {
   const client = bench.client(DeliveryServiceDefinition);
   const endpoint = (oin: string, url = 'https://a.example/hook') =>
+    name(oin, url === '' ? [] : [{ standard: 'webhook', url }]);
+  const name = (oin: string, endpoints: { standard: string; url: string }[]) =>
     bench.submit(
       'PartyRegistered',
       {
@@ -29,7 +32,7 @@ function pushed(bench: Bench = testBench(delivery)) {
           oin,
           name: '',
           roles: [Role.ROLE_PLATFORM],
-          endpoints: url === '' ? [] : [{ standard: 'webhook', url }],
+          endpoints,
           boardOin: '',
           sectors: [],
           attributes: [],
@@ -99,6 +102,7 @@ function pushed(bench: Bench = testBench(delivery)) {
     bench,
     client,
     endpoint,
+    name,
     mandate,
     grant,
     claim,
@@ -109,6 +113,7 @@ function pushed(bench: Bench = testBench(delivery)) {
     restart: () => {
       owner = newId();
     },
+    rowsOf: async (table: Table) => bench.list(table, { equals: [] }),
   };
 }
 
@@ -931,16 +936,17 @@ describe('results over UWLR', () => {
     await it.tell(...(await it.claim()).map((attempt) => it.answered(attempt, 200)));
     it.register([hook, { standard: UWLR, url: 'https://d.example/uwlr' }]);
     it.record('b');
+    await it.claim();
     const [both] = await it.claim();
-    // An endpoint begins with all mail that is kept.
-    expect([both!.standard, keys(both)]).toEqual([UWLR, ['a', 'b']]);
+    // What the webhook brought is not brought again.
+    expect([both!.standard, keys(both)]).toEqual([UWLR, ['b']]);
     await it.tell(it.answered(both!, 200));
-    expect(await it.rowOf(first)).toMatchObject({ state: 'delivered', standard: UWLR });
+    expect(await it.rowOf(first)).toMatchObject({ state: 'delivered', standard: 'webhook' });
     it.register([hook]);
     it.record('c');
+    await it.claim();
     const [back] = await it.claim();
-    expect(back!.standard).toBe('webhook');
-    expect(keys(back)).toContain('c');
+    expect([back!.standard, keys(back)]).toEqual(['webhook', ['c']]);
   });
 
   test('of a school that is refused wait together, those of others go on; both are shown', async () => {
@@ -1051,6 +1057,196 @@ describe('results over UWLR', () => {
   });
 });
 
+describe('a mailbox that changes its endpoint', () => {
+  const HOOK = { standard: 'webhook', url: 'https://a.example/hook' };
+  const OWN = { standard: 'webhook-entitlement', url: 'https://a.example/own' };
+
+  /** Claims twice: what moves does so in a call of its own. */
+  const claimed = async (it: ReturnType<typeof pushed>) => [...(await it.claim()), ...(await it.claim())];
+  const where = (started: readonly Attempt[]) =>
+    started
+      .flatMap(({ standard, url, rows }) => rows.map(({ key }) => `${key} ${standard} ${new URL(url).pathname}`))
+      .sort();
+
+  test('there is a standard for each mailbox, and only one of its own service or all takes it', () => {
+    expect(new Set(MAILBOXES.flatMap(standardsOf))).toEqual(new Set(STANDARDS));
+    expect(standardsOf(SERVICE_ENTITLEMENT)).toEqual(['webhook-entitlement', 'webhook']);
+    expect(standardsOf(Service.SERVICE_RESULT)).toEqual([UWLR, 'webhook-result', 'webhook']);
+    expect(standardsOf(Service.SERVICE_UNSPECIFIED)).toEqual(['webhook-mandates']);
+  });
+
+  test('goes where its party says, service by service: elsewhere, by the webhook of all, or nowhere', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK, OWN, { standard: 'webhook-roster', url: 'none' }]);
+    const order = () =>
+      it.bench.submit('OrderPlaced', { lines: [{ sellerOin: PLATFORM }], buyerOin: '' } as never, SCHOOL, {
+        school: SCHOOL,
+      });
+    it.grant('a');
+    order();
+    expect(where(await it.claim())).toEqual([`${SCHOOL} webhook /hook`, 'a webhook-entitlement /own']);
+    // Of its own to the one, and the other is not sent: it lies there for who watches it.
+    it.name(PLATFORM, [{ standard: 'webhook-order', url: 'https://a.example/orders' }]);
+    const { flowId } = it.grant('b');
+    order();
+    it.bench.advance(LEASE_MS);
+    expect(where(await claimed(it))).toContain(`${SCHOOL} webhook-order /orders`);
+    expect((await it.client.flowRows({ flowId })).deliveries).toMatchObject([{ state: 'ready', standard: '' }]);
+    it.name(PLATFORM, [HOOK, { ...OWN, url: 'none' }]);
+    expect(where(await claimed(it)).filter((one) => one.startsWith('b'))).toEqual([]);
+    expect((await it.client.flowRows({ flowId })).deliveries).toMatchObject([{ state: 'ready', standard: '' }]);
+    it.name(PLATFORM, [HOOK]);
+    expect(where(await claimed(it))).toContain('b webhook /hook');
+  });
+
+  test.each([
+    ['to one of its own', [HOOK], [HOOK, OWN], '/own'],
+    ['back to the webhook of all', [HOOK, OWN], [HOOK], '/hook'],
+    ['to one of its own, when the other is gone', [HOOK], [OWN], '/own'],
+  ])('%s takes along what waits, is parked, is stopped and is under way', async (_, from, to, path) => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, from);
+    const status: Record<string, number> = { waits: 500, parked: 422, stopped: 500 };
+    for (const learner of Object.keys(status)) {
+      it.grant(learner);
+      const [attempt] = await it.claim(1);
+      await it.tell(it.answered(attempt!, status[learner]!));
+      // Between them one goes well, so that its endpoint does not rest.
+      it.grant('well');
+      for (const one of await it.claim(1)) await it.tell(it.answered(one, 200));
+    }
+    await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: 'stopped', action: 'stop' });
+    it.grant('sent');
+    const [underWay] = await it.claim(1);
+    it.grant('sent');
+    it.grant('waits');
+    it.name(PLATFORM, to);
+    it.grant('new');
+    // Of this mailbox nothing begins before what is under way has ended.
+    expect(await claimed(it)).toEqual([]);
+    await it.tell(it.answered(underWay!, 200));
+    const sent: string[] = [];
+    for (let round = 0; round < 8; round++)
+      for (const attempt of await it.claim()) {
+        sent.push(...where([attempt]));
+        await it.tell(it.answered(attempt, 200));
+      }
+    const standard = path === '/own' ? 'webhook-entitlement' : 'webhook';
+    const there = (learner: string) => `${learner} ${standard} ${path}`;
+    expect(sent.sort()).toEqual([there('new'), there('sent'), there('waits'), there('waits')]);
+    const { parked } = await it.client.listParkedRows({ schoolOin: '', partyOin: PLATFORM });
+    expect(parked.map((row) => [row.key, row.standard, row.stopped ?? false]).sort()).toEqual([
+      ['parked', standard, false],
+      ['stopped', standard, true],
+    ]);
+    await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: '', action: 'retry' });
+    expect(where(await it.claim())).toEqual([there('parked'), there('stopped')]);
+  });
+
+  test('takes over, under its ids, what nobody knows of whether it was taken', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK]);
+    it.grant('a');
+    const [first] = await it.claim();
+    it.name(PLATFORM, [HOOK, OWN]);
+    expect(await claimed(it)).toEqual([]);
+    it.restart();
+    it.bench.advance(LEASE_MS);
+    const [again] = await claimed(it);
+    expect(again).toMatchObject({ attemptId: first!.attemptId, number: 2, url: OWN.url, standard: OWN.standard });
+    // What the first one says now is late.
+    await it.tell(it.answered(first!, 422));
+    expect(await it.rowsOf(pushKeys)).toEqual([]);
+  });
+
+  test('hears what became of it in the call in which it would move, also when its lease has passed', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK]);
+    it.grant('a');
+    const [first] = await it.claim();
+    it.name(PLATFORM, [HOOK, OWN]);
+    it.bench.advance(LEASE_MS);
+    expect(await it.claim(100, [it.answered(first!, 200)])).toEqual([]);
+    expect(await claimed(it)).toEqual([]);
+  });
+
+  test('of many keys moves them a part at a time, and may change its mind meanwhile', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK]);
+    const learners = Array.from({ length: 450 }, (_, i) => `l${i}`);
+    for (const learner of learners) it.grant(learner);
+    // They find no place.
+    const first = await it.claim(1);
+    it.name(PLATFORM, [HOOK, OWN]);
+    await it.tell(...first.map((one) => it.answered(one, 200)));
+    await it.claim();
+    expect((await it.rowsOf(pushMoves)).length).toBe(1);
+    it.name(PLATFORM, [HOOK]);
+    await it.claim();
+    it.name(PLATFORM, [HOOK, OWN]);
+    const sent: string[] = [];
+    for (let round = 0; round < 30; round++)
+      for (const attempt of await it.claim()) {
+        expect(attempt.url).toBe(OWN.url);
+        sent.push(...attempt.rows.map(({ key }) => key));
+        await it.tell(it.answered(attempt, 200));
+      }
+    expect([...first[0]!.rows.map(({ key }) => key), ...sent].sort()).toEqual([...learners].sort());
+    for (const table of [attempts, pushKeys, pushMoves, setAside]) expect(await it.rowsOf(table as Table)).toEqual([]);
+  });
+
+  test('of a school that the one of before refused, its mail goes at once', async () => {
+    const hook = { standard: 'webhook-result', url: 'https://d.example/results' };
+    const it = reported();
+    it.record('a');
+    const [refused] = await it.claim();
+    await it.tell(it.answered(refused!, 500, { reach: 'school', cause: 'Client.AutorisatieOngeldig' }));
+    it.record('b');
+    it.register([hook]);
+    const [taken] = await claimed(it);
+    expect([taken!.standard, keys(taken)!.sort()]).toEqual(['webhook-result', ['a', 'b']]);
+    await it.tell(it.answered(taken!, 200));
+    // Back at the one that refused it, it still does.
+    it.register([hook, { standard: UWLR, url: 'https://d.example/uwlr' }]);
+    it.record('c');
+    expect(await claimed(it)).toEqual([]);
+    it.bench.advance(SCHOOL_WAIT_MS);
+    expect((await claimed(it)).map((one) => [one.standard, keys(one)])).toEqual([[UWLR, ['c']]]);
+  });
+
+  test('that a mandate gives back later does not bring again what the other one brought', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK]);
+    it.grant('a');
+    expect(await it.drain()).toEqual(['a']);
+    // Another reader takes the row out, and it comes back under a fresh number.
+    await it.client.parkRows({
+      partyOin: PLATFORM,
+      service: SERVICE_ENTITLEMENT,
+      numbers: [1n],
+      code: 'mandate.ended',
+    });
+    it.mandate(MANDATE_STATE_ENDED);
+    await it.client.parkRows({
+      partyOin: PLATFORM,
+      service: SERVICE_ENTITLEMENT,
+      numbers: [1n],
+      code: 'mandate.ended',
+    });
+    it.name(PLATFORM, [HOOK, OWN]);
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.grant('b');
+    await it.claim();
+    expect(await it.drain()).toEqual(['b']);
+  });
+});
+
 /** What a receiver saw, and what is known of each sending. */
 class Ledger {
   readonly #seen = new Set<string>();
@@ -1089,6 +1285,7 @@ type Step =
   | { do: 'answer'; which: number; how: number }
   | { do: 'crash' }
   | { do: 'mandate'; active: boolean }
+  | { do: 'name'; which: number }
   | { do: 'stop' | 'retry'; school: number; key: number }
   | { do: 'wait'; ms: number };
 
@@ -1101,6 +1298,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('answer' as const), which: fc.nat(7), how: fc.nat(15) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('mandate' as const), active: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('name' as const), which: fc.nat(4) }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -1111,6 +1309,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(20_000) }) },
 );
+
+/** What a party may have named: from all to its webhook to nothing at all. */
+const ALL = { standard: 'webhook', url: 'https://a.example/hook' };
+const OWN = { standard: 'webhook-entitlement', url: 'https://a.example/own' };
+const NAMED = [[ALL], [ALL, OWN], [OWN], [], [ALL, { ...OWN, url: 'none' }]];
 
 /** Runs steps against the rows, with a receiver that takes what it was sent whatever answer came of it. */
 async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed>) => void): Promise<Ledger> {
@@ -1221,6 +1424,9 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
         isActive = one.active;
         it.mandate(isActive ? MANDATE_STATE_ACTIVE : MANDATE_STATE_ENDED);
         break;
+      case 'name':
+        it.name(PLATFORM, NAMED[one.which]!);
+        break;
       case 'stop':
       case 'retry': {
         const [schoolOin, key] = [schools[one.school]!, one.key < 0 ? '' : `l${one.key}`];
@@ -1242,6 +1448,7 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
   // All is mended: everything arrives.
   isActive = true;
   it.mandate(MANDATE_STATE_ACTIVE);
+  it.name(PLATFORM, NAMED[1 + (granted % 2)]!);
   while (live.length > 0) await answer(live[0]!, 9);
   await it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action: 'retry' });
   stopped.clear();
@@ -1252,9 +1459,9 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
     it.bench.advance(5_000);
   }
   if (ledger.size !== granted) throw new Error(`${granted - ledger.size} of ${granted} never arrived`);
-  for (const table of [attempts, pushKeys, pushSchools, setAside])
+  for (const table of [attempts, pushKeys, pushMoves, setAside])
     expect(it.bench.list(table as Table, { equals: [] })).toEqual([]);
-  for (const row of it.bench.list(endpoints, { equals: [] })) expect(row.full).toBe(0);
+  for (const row of it.bench.list(endpoints, { equals: [] })) if (!row.gone) expect(row.full).toBe(0);
   return ledger;
 }
 

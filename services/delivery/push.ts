@@ -7,7 +7,7 @@
  * holds that key. So nothing of a key is sent before what arrived earlier is taken or parked.
  */
 import { allOf, together } from '#bus';
-import type { Fault } from '#kernel';
+import { type Fault, NOT_SENT, UWLR } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
 import { idsOf } from './about.ts';
 import {
@@ -33,9 +33,10 @@ import {
 import type { Seen } from './lines.ts';
 import { isForgotten, KEPT_MS, park, standsBehind, type Writer } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
+import { goOnMoving, type Moving } from './moves.ts';
 import { became, isOn, openReplay, overtaken, requestFailed } from './replayed.ts';
-import { hasResults } from './routes.ts';
 import { score } from './scores.ts';
+import { endOf, STANDARDS, standardFor, standardsOf, takenOver } from './standards.ts';
 import {
   type AttemptRow,
   attempts,
@@ -53,20 +54,14 @@ import {
   outcomes,
   type PushKeyRow,
   type PushSchoolRow,
-  partyCopies,
   pushCursors,
   pushKeys,
+  pushMoves,
   pushSchools,
   STOPPED,
   setAside,
 } from './tables.ts';
 
-/** Data of services, and news of a party's own mandates: who takes the one need not take the other. */
-export const WEBHOOK = 'webhook';
-const MANDATES_WEBHOOK = 'webhook-mandates';
-/** Results only, which it takes instead of a webhook of the same party. */
-export const UWLR = 'uwlr';
-export const STANDARDS: readonly string[] = [WEBHOOK, MANDATES_WEBHOOK, UWLR];
 /** How long a sender has an attempt for itself: its request, and 3 s before it. Keys of one that died wait for so long. */
 export const LEASE_MS = 9_000;
 /** Administrations answer once they have worked through a message. */
@@ -101,17 +96,6 @@ const OURS: ReadonlySet<string> = new Set<Fault>(['gateway.bug', 'gateway.clear_
 /** A connection that was closed while it waited is no failure, so many times. */
 const MOST_STALE = 3;
 
-/** By which standard mail of one mailbox is sent to its party; undefined = it has no endpoint that takes it. */
-export function standardFor(reader: Pick<Writer, 'get'>, party: string, service: number): string | undefined {
-  if (service === Service.SERVICE_UNSPECIFIED)
-    return reader.get(endpoints, party, MANDATES_WEBHOOK) === undefined ? undefined : MANDATES_WEBHOOK;
-  const uwlr = service === Service.SERVICE_RESULT ? reader.get(endpoints, party, UWLR) : undefined;
-  const takes = uwlr !== undefined && hasResults(reader.get(partyCopies, party)?.roles ?? []);
-  if (takes && uwlr.url !== '') return UWLR;
-  if (reader.get(endpoints, party, WEBHOOK) !== undefined) return WEBHOOK;
-  return takes ? UWLR : undefined;
-}
-
 /** Something is there for the endpoint of this party that takes a mailbox. True where that is news. */
 export function wake(unit: Writer, party: string, service: number): boolean {
   const standard = standardFor(unit, party, service);
@@ -121,21 +105,31 @@ export function wake(unit: Writer, party: string, service: number): boolean {
   return true;
 }
 
-/** A party was named with an endpoint. What had stopped it is forgotten: someone looked at it. */
+/** A party was named with an endpoint, or with none for a mailbox. What had stopped it is forgotten: someone looked at it. */
 export function takeEndpoint(
   unit: Writer,
   party: string,
   standard: string,
-  url: string,
+  named: string,
   limits: Limits = NO_LIMITS,
 ): void {
-  const known = unit.get(endpoints, party, standard) ?? newEndpoint(party, standard, url);
+  const known = unit.get(endpoints, party, standard) ?? {
+    ...newEndpoint(party, standard, named),
+    // A replay that is not over notes what goes out of live mail here, too.
+    replay: STANDARDS.map((one) => unit.get(endpoints, party, one)?.replay).find((job) => job) ?? '',
+  };
+  if (named === NOT_SENT) {
+    unit.put(endpoints, { ...known, ...limits, url: '', none: 1, gone: 1, full: 0, dueMs: NEVER });
+    return;
+  }
+  const url = named;
   // How much another address takes is not known.
   const row = known.url === url ? known : { ...known, width: FIRST_WIDTH, narrowed: 0, steady: 0 };
   unit.put(endpoints, {
     ...row,
     ...limits,
     url,
+    none: 0,
     gone: 0,
     doubts: 0,
     rests: 0,
@@ -148,7 +142,8 @@ export function takeEndpoint(
 /** A party has no endpoint any more: nothing is sent, and what waits stays where it is, until it is named with one again. */
 export function leaveEndpoint(unit: Writer, party: string, standard: string): void {
   const row = unit.get(endpoints, party, standard);
-  if (row !== undefined && row.url !== '') unit.put(endpoints, { ...row, url: '', gone: 1, dueMs: NEVER });
+  if (row !== undefined && (row.url !== '' || row.none))
+    unit.put(endpoints, { ...row, url: '', none: 0, gone: 1, full: 0, dueMs: NEVER });
 }
 
 /** What became of an attempt, as its sender tells it. */
@@ -207,6 +202,8 @@ interface Call extends Ask {
   full: Set<string>;
   /** Attempts that were too many for their endpoint, as this call was told. */
   tooMany: Set<string>;
+  /** Mailboxes that change their endpoint and were looked at. */
+  moved: Set<string>;
 }
 
 export interface Started {
@@ -231,6 +228,7 @@ export function exchange(unit: Writer, told: readonly Outcome[], ask: Ask): Star
     refused: [],
     full: new Set(),
     tooMany: new Set(),
+    moved: new Set(),
   };
   together(told, (outcome) => takeIn(unit, outcome, call));
   const started: Started[] = [];
@@ -274,6 +272,8 @@ function takeIn(unit: Writer, outcome: Outcome, call: Call): void {
   const row = { ...next, full: 0, dueMs: unit.now };
   unit.put(endpoints, row);
   call.woken.set(endpointName(row), row);
+  // What waits for its end elsewhere.
+  if (unit.get(pushMoves, attempt.party, attempt.service)) wake(unit, attempt.party, attempt.service);
 }
 
 function settle(
@@ -750,6 +750,11 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     const row = call.schools.has(name) ? call.schools.get(name) : refused.get(school);
     return row !== undefined && row.untilMs > now ? row : undefined;
   };
+  const moving = goOnMoving(unit, party, {
+    isTouched: (one) => call.woken.has(endpointName({ party, standard: one })),
+    looked: call.moved,
+    isUnderWay: (attempt) => isUnderWay(unit, attempt, call),
+  });
   const ready: Readonly<AttemptRow>[] = [];
   let underWay = 0;
   let repeats = 0;
@@ -760,7 +765,8 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
       underWay += 1;
       if (attempt.failures > 0) repeats += 1;
       next = Math.min(next, Math.max(now + AGAIN_WAIT_MS, Math.min(attempt.leaseMs, now + leaseMs)));
-    } else if (attempt.started || isPast(attempt, now)) ready.push(attempt);
+    } else if (moving.services.has(attempt.service)) continue;
+    else if (attempt.started || isPast(attempt, now)) ready.push(attempt);
     else next = Math.min(next, attempt.leaseMs);
   }
   const own = Math.max(OWN_PLACES - underWay, call.left - KEPT_FREE, 0);
@@ -838,7 +844,8 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
 
   // Keys of which something was set aside.
   // What this call woke is not in the list yet.
-  let again = [...call.touched].some((name) => name.startsWith(`${party}/${standard}/`));
+  let again = [...call.touched].some((name) => name.startsWith(`${party}/${standard}/`)) || moving.nextMs <= now;
+  next = Math.min(next, moving.nextMs);
   const limit = KEYS_LOOKED_AT + room * KEYS_A_PLACE;
   const keys = unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit });
   let ahead = keys.length < limit || keys.at(-1)!.dueMs > now ? 0 : endpoint.ahead;
@@ -848,7 +855,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   together(due, (row) => {
     if (isExact) ahead += 1;
     const name = laneName(row);
-    if (call.touched.has(name) || busy.has(name)) return;
+    if (call.touched.has(name) || busy.has(name) || moving.services.has(row.service)) return;
     const rest = restOf(row.school);
     if (rest !== undefined) {
       unit.put(pushKeys, refusedKey(laneOf(row, row.key), row.rows, rest, row));
@@ -915,7 +922,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
 
   // Mail that was not looked at before, oldest mailbox first; as long as what was set aside is not too much already.
   if (ahead < MOST_AHEAD && (room > 0 || open.size > 0))
-    for (const { service, after, page, isWhole } of unread(unit, party, standard, (room + 1) * MOST_ROWS)) {
+    for (const { service, after, page, isWhole } of unread(unit, party, standard, (room + 1) * MOST_ROWS, moving)) {
       let through = after;
       together(page, (row) => {
         const body = unit.get(bodies, row.flowId, row.eventId);
@@ -1023,8 +1030,8 @@ function free(unit: Writer, attempt: Readonly<AttemptRow>, keys: Iterable<string
 }
 
 /** Whether a row that left the mailbox for another reader, and came back, was delivered or dropped before. */
-const hasEnded = (unit: Pick<Writer, 'get'>, { party, standard }: Lane, member: Member): boolean =>
-  member.number !== member.first && unit.get(outcomes, member.flowId, member.eventId, party, standard) !== undefined;
+const hasEnded = (unit: Pick<Writer, 'get'>, { party, service }: Lane, member: Member): boolean =>
+  member.number !== member.first && endOf(unit, party, service, member) !== undefined;
 
 function aside(unit: Writer, lane: Lane, member: Member, dueMs = NEVER): void {
   const row = keyRow(unit, lane) ?? {
@@ -1050,12 +1057,12 @@ interface Unread {
 }
 
 /** Mail that the endpoint has not taken over, a page of each mailbox; the one that waits longest first. */
-function unread(unit: Writer, party: string, standard: string, most: number): Unread[] {
+function unread(unit: Writer, party: string, standard: string, most: number, moving: Moving): Unread[] {
   const limit = Math.min(LOOKED_AT, most);
   const found: Unread[] = [];
   for (const head of unit.list(heads, { equals: [party] })) {
     const { service } = head;
-    if (standardFor(unit, party, service) !== standard) continue;
+    if (moving.services.has(service) || standardFor(unit, party, service) !== standard) continue;
     const after = unit.get(pushCursors, party, standard, service)?.after ?? head.first - 1;
     if (head.number <= after) continue;
     const page = unit.list(mail, { equals: [party, service], after: [after], limit });
@@ -1317,7 +1324,7 @@ export function oldestOf(reader: Pick<Writer, 'get' | 'list'>, { party, standard
   let oldest = NEVER;
   for (const head of reader.list(heads, { equals: [party] })) {
     if (standardFor(reader, party, head.service) !== standard) continue;
-    const after = reader.get(pushCursors, party, standard, head.service)?.after ?? head.first - 1;
+    const after = takenOver(reader, party, standard, head.service) ?? head.first - 1;
     const [row] =
       head.number <= after ? [] : reader.list(mail, { equals: [party, head.service], after: [after], limit: 1 });
     oldest = Math.min(oldest, row?.atMs ?? NEVER);
@@ -1356,8 +1363,8 @@ export function standingOf(
 ): Standing | undefined {
   const own = standardFor(reader, at.party, at.service);
   if (own === undefined) return undefined;
-  // What an endpoint of another standard took over before stays with it.
-  for (const standard of [own, ...STANDARDS.filter((one) => one !== own)]) {
+  // What ended by another standard before stays with that; what moves may still wait there.
+  for (const standard of [own, ...standardsOf(at.service).filter((one) => one !== own)]) {
     const found = standingBy(reader, standard, at, body);
     if (found) return found;
   }
@@ -1414,7 +1421,7 @@ function standingBy(
 export function cleanAside(unit: Writer, party: string, service: number): number {
   const before = unit.now - KEPT_MS;
   let removed = 0;
-  for (const standard of STANDARDS) {
+  for (const standard of standardsOf(service)) {
     for (const row of unit.list(pushKeys, { equals: [party, standard, service], limit: LOOKED_AT })) {
       const { school, key } = row;
       const old = unit
@@ -1462,6 +1469,6 @@ export const hasEndpoint = (reader: Pick<Writer, 'get'>, party: string): boolean
   STANDARDS.some((standard) => reader.get(endpoints, party, standard) !== undefined);
 
 /** Removes how a delivery ended, with its mail. */
-export function forgetOutcome(unit: Writer, party: string, { flowId, eventId }: MailRow): void {
-  for (const standard of STANDARDS) unit.remove(outcomes, flowId, eventId, party, standard);
+export function forgetOutcome(unit: Writer, party: string, { service, flowId, eventId }: MailRow): void {
+  for (const standard of standardsOf(service)) unit.remove(outcomes, flowId, eventId, party, standard);
 }

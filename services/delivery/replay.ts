@@ -13,10 +13,13 @@ import type { EventName } from '#proto/events';
 import { eventOf, idsOf } from './about.ts';
 import { isForgotten, KEPT_MS, type Writer } from './mailbox.ts';
 import { boardOf, holdersIn, mayHave } from './mandates.ts';
-import { STANDARDS, standardFor, wake } from './push.ts';
+import { goOnMoving } from './moves.ts';
+import { wake } from './push.ts';
 import { isAboutDifference, isKind } from './reconciled.ts';
 import { type Route, routes } from './routes.ts';
+import { endOf, STANDARDS, standardFor, takenOver } from './standards.ts';
 import {
+  type AttemptRow,
   attempts,
   type BodyRow,
   bodies,
@@ -29,9 +32,7 @@ import {
   mail,
   NEVER,
   noCounts,
-  outcomes,
   parkedMail,
-  pushCursors,
   pushKeys,
   pushSchools,
   type ReplayRow,
@@ -259,6 +260,8 @@ export interface Stepped {
 export function step(unit: Writer, party: string, jobId: string): Stepped {
   const job = unit.get(replays, party, jobId);
   if (job === undefined) return { atMs: undefined, woke: false };
+  if ((job.state === 'counting' || job.state === 'running') && isMoving(unit, party))
+    return { atMs: unit.now + TICK_MS, woke: false };
   if (job.state === 'counting') return { atMs: count(unit, job), woke: false };
   if (job.state === 'running') return send(unit, job);
   if (!isOver(job)) {
@@ -268,6 +271,16 @@ export function step(unit: Writer, party: string, jobId: string): Stepped {
     return { atMs: unit.now, woke: false };
   }
   return { atMs: clear(unit, job), woke: false };
+}
+
+/** Whether a mailbox changes its endpoint: what waits of it has no one place then. It goes on here too, where nobody else comes by. */
+function isMoving(unit: Writer, party: string): boolean {
+  const beside = {
+    isTouched: () => false,
+    looked: new Set<string>(),
+    isUnderWay: ({ started }: AttemptRow) => !!started,
+  };
+  return goOnMoving(unit, party, beside).services.size > 0;
 }
 
 /** What was remembered of keys goes, a chunk of it; then the party's mail is looked at as before. */
@@ -524,7 +537,7 @@ function look(unit: Writer, job: ReplayRow, rows: readonly Readonly<MailRow>[]):
     const standard = standardFor(unit, party, row.service);
     if (body === undefined || standard === undefined)
       return { row, body, standard, verdict: { is: 'other' } as const, isThere: false, isBusy: false };
-    const end = unit.get(outcomes, row.flowId, row.eventId, party, standard);
+    const end = endOf(unit, party, row.service, row);
     const isMoving = underWay.has(row.eventId);
     const isThere = isMoving || end?.state === 'delivered';
     const verdict: Verdict = isMeant(unit, party, selection, row, body)
@@ -550,7 +563,7 @@ function judged(
   const { service, number, first } = row;
   const { school, key } = body;
   if (isMoving) return { is: 'pending' };
-  const cursor = unit.get(pushCursors, party, standard, service)?.after ?? 0;
+  const cursor = takenOver(unit, party, standard, service) ?? 0;
   if (number > cursor) return { is: 'pending' };
   const aside = unit.get(setAside, party, standard, service, school, key, first);
   const lane = unit.get(pushKeys, party, standard, service, school, key);

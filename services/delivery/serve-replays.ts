@@ -2,8 +2,8 @@
 import type { EngineView } from '#bus';
 import type { Service } from '#proto/eduk/core/v1/party';
 import type { ListReplaysRequest, ListReplaysResponse, ReplayJob } from '#proto/eduk/delivery/v1/delivery';
-import { STANDARDS } from './push.ts';
 import { parkedOf, settledOf, toSend } from './replay.ts';
+import { STANDARDS } from './standards.ts';
 import { attempts, type ReplayRow, replays } from './tables.ts';
 
 /** Replays that one answer names. */

@@ -316,6 +316,8 @@ export interface EndpointRow {
   paceMs: number;
   /** The replay of its party that is not over; empty or absent = there is none. */
   replay?: string | undefined;
+  /** 1 = its party said that nothing of this mailbox is sent; absent or 0 = it has an address, or was taken away. */
+  none?: number | undefined;
 }
 
 export const endpoints = table<EndpointRow>({
@@ -345,6 +347,7 @@ export const endpoints = table<EndpointRow>({
     steady: 'int',
     paceMs: 'real',
     replay: 'text',
+    none: 'int',
   },
   indexes: { by_due: ['dueMs'] },
   retention: 'RETENTION_PUBLIC',
@@ -362,6 +365,23 @@ export const pushCursors = table<PushCursorRow>({
   name: 'delivery_push_cursors',
   key: ['party', 'standard', 'service'],
   columns: { party: 'text', standard: 'text', service: 'int', after: 'int' },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** A mailbox that changes its endpoint. Nothing of it is begun as long as this stands. */
+export interface PushMoveRow {
+  party: string;
+  service: number;
+  /** Standards that may still have something of what was taken over. */
+  sources: string[];
+  /** How far its mail was taken over; -1 = not at all. */
+  after: number;
+}
+
+export const pushMoves = table<PushMoveRow>({
+  name: 'delivery_push_moves',
+  key: ['party', 'service'],
+  columns: { party: 'text', service: 'int', sources: 'json', after: 'int' },
   retention: 'RETENTION_DELIVERY',
 });
 
@@ -989,6 +1009,7 @@ export const tables = [
   holders,
   endpoints,
   pushCursors,
+  pushMoves,
   attempts,
   pushKeys,
   pushSchools,

@@ -24,6 +24,7 @@ export * from './seal.ts';
 export * from './seldom.ts';
 export * from './sketch.ts';
 export * from './spread.ts';
+export * from './standards.ts';
 export * from './thread.ts';
 export * from './traceparent.ts';
 export * from './waiters.ts';

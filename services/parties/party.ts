@@ -1,5 +1,5 @@
 /** What becomes of a party that an operator names: pure, so that every rule is one test. */
-import { type Fault, isPartyOin } from '#kernel';
+import { type Fault, isPartyOin, NOT_SENT, SERVICE_WEBHOOKS } from '#kernel';
 import { type Endpoint, Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests, type PartySubmitted } from '#proto/eduk/events/v1/parties';
 import type { EventOf } from '#proto/events';
@@ -91,6 +91,7 @@ const SIGN_IN_FORMS =
   'kvk: and eight digits (and / and the twelve of a branch), rsin: and nine, oin: and twenty, or brin:';
 
 function isEndpoint(endpoint: Endpoint): boolean {
+  if (endpoint.url === NOT_SENT) return SERVICE_WEBHOOKS.includes(endpoint.standard);
   if (endpoint.standard === '' || !URL.canParse(endpoint.url)) return false;
   const { protocol, username, password } = new URL(endpoint.url);
   return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '';

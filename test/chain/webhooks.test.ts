@@ -412,6 +412,39 @@ describe('a receiver that misbehaves', () => {
     expect(hook.problems).toEqual([]);
   });
 
+  test('a service has an address of its own, with a secret of its own, and goes back when that is taken away', async () => {
+    const own = await Receiver.open();
+    try {
+      const { oin } = platform;
+      const named = (url: string) =>
+        at.operator.addParty({
+          party: {
+            ...{ oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM] },
+            endpoints: [{ standard: 'webhook-entitlement', url }],
+          },
+        });
+      const before = await grant(1);
+      await hook.until(1);
+      const { serviceWebhookSecrets: told, webhookSecret } = await named(own.url);
+      expect(told).toMatchObject([{ standard: 'webhook-entitlement', secret: expect.stringMatching(/^whsec_/) }]);
+      expect(webhookSecret).toBe('');
+      own.secret = told[0]!.secret;
+      expect((await named(own.url)).serviceWebhookSecrets).toEqual([]);
+      const [id] = await grant(1);
+      await own.until(1);
+      // Nothing of before comes again, and nothing goes to both.
+      expect([own.first.length, hook.requests.length]).toEqual([1, 1]);
+      expect(await stepTo(id!, oin)).toMatchObject({ told: 'webhook-entitlement: attempt 1 was answered 204' });
+      expect(await stepTo(before[0]!, oin)).toMatchObject({ told: 'webhook: attempt 1 was answered 204' });
+      await at.operator.removeEndpoint({ oin, standard: 'webhook-entitlement' });
+      await grant(1);
+      await hook.until(2);
+      expect([own.problems, hook.problems, own.requests.length]).toEqual([[], [], 1]);
+    } finally {
+      await own.close();
+    }
+  });
+
   test('repeats that an operator stopped stay stopped when the endpoint is back, until they are taken up', async () => {
     let isDown = true;
     hook.behaviour = () => (isDown ? 503 : undefined);

@@ -3,6 +3,7 @@ import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { dutchTime, list } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
+import { secretRows, secretsJson } from '../secrets.ts';
 
 /** Hours that old secrets hold by default, and at most. */
 const OVERLAP_H = 24;
@@ -55,10 +56,15 @@ export const renewSecret: Command = {
         ];
     const given = Object.fromEntries(Object.entries(ofWebhooks).map(([name, secret]) => [name, secret || null]));
     return {
-      json: { oin: party, ...(webhooks ? given : { clientId, clientSecret, apiKey }), oldUntil: until },
+      json: {
+        oin: party,
+        ...(webhooks ? { ...given, ...secretsJson(answer) } : { clientId, clientSecret, apiKey }),
+        oldUntil: until,
+      },
       text: list([
         ['oin', party],
         ...named.filter(([, secret]) => secret !== ''),
+        ...(webhooks ? secretRows(answer) : []),
         ['old ones hold', until === null ? 'no longer' : `until ${dutchTime(beforeUntilMs)}`],
       ]),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.

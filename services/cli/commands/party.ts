@@ -1,4 +1,4 @@
-import { isSchoolOin } from '#kernel';
+import { isSchoolOin, MANDATES_WEBHOOK, NOT_SENT, SENT_BY, WEBHOOK } from '#kernel';
 import { type Endpoint, type Mandate, type Party, Role } from '#proto/eduk/core/v1/party';
 import type { RegisteredProofs } from '#proto/eduk/operator/v1/operator';
 import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
@@ -6,6 +6,7 @@ import { endpoint, endpointLimit, oin, school, schoolNamed, splitEndpoint, split
 import type { Call, Command, Result } from '../command.ts';
 import { dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
+import { secretRows, secretsJson } from '../secrets.ts';
 import { roles } from '../words.ts';
 import { mandateJson, mandateTable } from './mandate.ts';
 import { stoppedJson } from './stop.ts';
@@ -49,7 +50,7 @@ export const addParty: Command = {
       value: 'STANDARD=URL',
       many: true,
       check: endpoint,
-      split: /,(?=[A-Za-z][\w.-]*=[a-z]+:)/,
+      split: /,(?=[A-Za-z][\w.-]*=(?:[a-z]+:|none(?:,|$)))/,
     },
     'endpoint-limit': {
       about: 'Requests that an endpoint named here may have at once, and in a second. Without it as many as it takes.',
@@ -73,6 +74,7 @@ export const addParty: Command = {
   },
   notes: [
     'Mail is sent to an endpoint webhook=URL, and news of its own mandates to webhook-mandates=URL, signed with the secret that is printed when its address is new: docs/webhooks.md.',
+    'Of one service to an address of its own: webhook-order=URL, webhook-entitlement=URL, webhook-roster=URL, webhook-result=URL; with none for the URL it is not sent, but watched. What was sent elsewhere before goes on there where it was.',
     'A party that is registered already gets these roles and endpoints and keeps its secrets: they are printed as null.',
     'Attributes named again replace those declared before: docs/attributes.md; eduk release preview says what they come to.',
   ],
@@ -107,12 +109,13 @@ export const addParty: Command = {
       certificate: null,
       privateKey: null,
       uwlr: { klantcode: answer.klantcode, klantnaam: answer.klantnaam },
-      ...(party.endpoints.some(({ standard }) => standard === 'webhook')
+      ...(party.endpoints.some(({ standard }) => standard === WEBHOOK)
         ? { webhookSecret: answer.webhookSecret || null }
         : {}),
-      ...(party.endpoints.some(({ standard }) => standard === 'webhook-mandates')
+      ...(party.endpoints.some(({ standard }) => standard === MANDATES_WEBHOOK)
         ? { mandatesWebhookSecret: answer.mandatesWebhookSecret || null }
         : {}),
+      ...secretsJson(answer),
       ...(party.endpoints.some(({ standard }) => standard === 'holdings')
         ? { holdingsSecret: answer.holdingsSecret || null }
         : {}),
@@ -122,9 +125,9 @@ export const addParty: Command = {
         ? ['This party was registered already; its secrets stay as they are and are not shown again.']
         : []),
       ...party.endpoints
-        .filter(({ standard }) => standard !== 'holdings' && !sentTo.includes(standard))
+        .filter(({ standard }) => standard !== 'holdings' && !SENT_BY.includes(standard))
         .map(
-          ({ standard }) => `Nothing is sent to an endpoint ${standard}: this gateway sends to ${sentTo.join(', ')}.`,
+          ({ standard }) => `Nothing is sent to an endpoint ${standard}: this gateway sends to ${SENT_BY.join(', ')}.`,
         ),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.
       ...(answer.decision?.outcome
@@ -146,22 +149,28 @@ export const addParty: Command = {
           ? [['webhook-mandates secret', answer.mandatesWebhookSecret] as [string, string]]
           : []),
         ...(answer.holdingsSecret ? [['holdings secret', answer.holdingsSecret] as [string, string]] : []),
+        ...secretRows(answer),
       ]),
     };
   },
 };
-
-/** Standards that this gateway sends to an endpoint by. */
-const sentTo: readonly string[] = ['webhook', 'webhook-mandates', 'uwlr'];
 
 export const removeEndpoint: Command = {
   name: 'party endpoint remove',
   about: 'Take an endpoint from a party; nothing is sent there any more, and what waits stays in its mailbox.',
   flags: {
     oin: { about: 'The party.', value: 'OIN', required: true, check: oin },
-    standard: { about: 'Of which standard: webhook, uwlr …', value: 'STANDARD', required: true },
+    standard: {
+      about: 'Of which standard: webhook, webhook-order, uwlr …',
+      value: 'STANDARD',
+      required: true,
+      offers: [...SENT_BY, 'holdings'],
+    },
   },
-  notes: ['With eduk party add --endpoint it gets one again, and what waited is sent.'],
+  notes: [
+    'With eduk party add --endpoint it gets one again, and what waited is sent.',
+    'A mailbox that had a webhook of its own goes on by the party’s webhook, if it has one.',
+  ],
   async run(call): Promise<Result> {
     const { party, flowId, decision } = await call
       .gateway()
@@ -304,7 +313,10 @@ export const showParty: Command = {
       ['declares', party.attributes.join(', ')],
       ['stopped', stopped[0] ? `since ${dutchTime(stopped[0].sinceMs)} (${stopped[0].reason})` : ''],
       ['sign in by', (signIns[0]?.numbers ?? []).join(', ')],
-      ...party.endpoints.map((one): [string, string] => [one.standard, [one.url, ...limitWords(one)].join(', ')]),
+      ...party.endpoints.map((one): [string, string] => [
+        one.standard,
+        [one.url === NOT_SENT ? 'not sent: it is watched' : one.url, ...limitWords(one)].join(', '),
+      ]),
       ...(proofs ? proofRows(proofs) : []),
     ]);
     return {

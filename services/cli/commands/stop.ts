@@ -4,6 +4,7 @@ import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
+import { secretRows, secretsJson } from '../secrets.ts';
 import { services } from '../words.ts';
 
 const partyNamed = (call: Call): string => {
@@ -128,6 +129,7 @@ export const resumeParty: Command = {
       webhookSecret: webhookSecret || null,
       ...(mandatesWebhookSecret ? { mandatesWebhookSecret } : {}),
       ...(holdingsSecret ? { holdingsSecret } : {}),
+      ...secretsJson(answer),
     };
     if (unchanged) return { json, text: 'It was not stopped; its secrets stay as they are.' };
     return {
@@ -140,6 +142,7 @@ export const resumeParty: Command = {
         ...(webhookSecret ? [['webhook secret', webhookSecret] as [string, string]] : []),
         ...(mandatesWebhookSecret ? [['webhook-mandates secret', mandatesWebhookSecret] as [string, string]] : []),
         ...(holdingsSecret ? [['holdings secret', holdingsSecret] as [string, string]] : []),
+        ...secretRows(answer),
       ]),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.
       ...(decision?.outcome ? {} : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),

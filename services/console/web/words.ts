@@ -242,6 +242,7 @@ export const words = {
     'No endpoint: this party fetches by itself, or gets nothing.',
   ],
   address: ['Adres', 'Address'],
+  not_sent: ['wordt niet verstuurd: de partij haalt zelf op', 'not sent: this party fetches by itself'],
   state_active: ['geldt', 'holds'],
   state_run_off: ['loopt uit', 'runs off'],
   state_unconfirmed: ['niet bevestigd', 'not confirmed'],

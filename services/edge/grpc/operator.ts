@@ -9,10 +9,17 @@ import {
   isDay,
   isRosterKind,
   isSchoolYear,
+  isWebhook,
   log,
+  MANDATES_WEBHOOK,
+  NOT_SENT,
   newId,
   schoolOin as oinOfSchool,
+  SERVICE_WEBHOOKS,
   seenForgetHold,
+  UWLR,
+  WEBHOOK,
+  WEBHOOKS,
 } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
@@ -49,8 +56,8 @@ import { resumeParty, setIdentity, stopParty } from '../intake/standing.ts';
 import { checkGrammar } from '../labels.ts';
 import { exportSchool } from '../leaving/export.ts';
 import { previewForget } from '../leaving/forget.ts';
-import { saidOf, UWLR } from '../out/results.ts';
-import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKeys, webhookSecret } from '../out/sign.ts';
+import { saidOf } from '../out/results.ts';
+import { HOLDINGS, webhookKeys, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { requireKnown } from '../reads/known.ts';
@@ -157,9 +164,7 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
     existed,
     flowId,
     decision,
-    webhookSecret: secretOf(WEBHOOK),
-    mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
-    holdingsSecret: secretOf(HOLDINGS),
+    ...webhookSecrets(secretOf),
   };
 };
 
@@ -175,7 +180,17 @@ const unsetEndpoints = ({ door, administrations }: Gate): string[] => {
 };
 
 const urlOf = (party: Party | undefined, standard: string): string | undefined =>
-  party?.endpoints.find((endpoint) => endpoint.standard === standard)?.url;
+  party?.endpoints.find((endpoint) => endpoint.standard === standard && endpoint.url !== NOT_SENT)?.url;
+
+/** Secrets of its endpoints, in the fields that an answer has for them; empty where there is none to tell. */
+const webhookSecrets = (secretOf: (standard: string) => string) => ({
+  webhookSecret: secretOf(WEBHOOK),
+  mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
+  holdingsSecret: secretOf(HOLDINGS),
+  serviceWebhookSecrets: SERVICE_WEBHOOKS.map((standard) => ({ standard, secret: secretOf(standard) })).filter(
+    ({ secret }) => secret !== '',
+  ),
+});
 
 const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): Promise<op.GrantMandateResponse> => {
   if (!request.mandate) throw new GatewayError('wire.invalid', undefined, { where: 'mandate' });
@@ -379,7 +394,7 @@ async function holdNamed(gate: Gate, holdId: string) {
 
 const renewSecretAnswer = async (request: op.RenewSecretRequest, gate: Gate): Promise<op.RenewSecretResponse> => {
   const { chain, clock } = gate.door;
-  const signedFor = [WEBHOOK, MANDATES_WEBHOOK, HOLDINGS];
+  const signedFor = [...WEBHOOKS, HOLDINGS];
   const party = chain.party(request.oin);
   if (request.webhooks && party && signedFor.every((standard) => urlOf(party, standard) === undefined))
     throw new GatewayError('state.missing', 'This party has no webhook, and no address where it is asked.', {
@@ -406,9 +421,7 @@ const renewSecretAnswer = async (request: op.RenewSecretRequest, gate: Gate): Pr
     beforeUntilMs,
     flowId,
     decision,
-    webhookSecret: secretOf(WEBHOOK),
-    mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
-    holdingsSecret: secretOf(HOLDINGS),
+    ...webhookSecrets(secretOf),
   };
 };
 
@@ -484,9 +497,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
     clientId: known?.clientId ?? '',
     clientSecret: isOurs ? clientSecret : '',
     apiKey: isOurs ? apiKey : '',
-    webhookSecret: secretOf(WEBHOOK),
-    mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
-    holdingsSecret: secretOf(HOLDINGS),
+    ...webhookSecrets(secretOf),
   };
 };
 

@@ -1,5 +1,17 @@
 import { createHash } from 'node:crypto';
-import { GatewayError, isPartyOin, isSchoolOin, isSiteCode, type Networks, newId } from '#kernel';
+import {
+  GatewayError,
+  isPartyOin,
+  isSchoolOin,
+  isSiteCode,
+  isWebhook,
+  type Networks,
+  NOT_SENT,
+  newId,
+  SERVICE_WEBHOOKS,
+  UWLR,
+  WEBHOOK,
+} from '#kernel';
 import { type Mandate, MandateState, Party, Role, Service } from '#proto/eduk/core/v1/party';
 import type { CredentialDigests, DefaultAttributes } from '#proto/eduk/events/v1/parties';
 import {
@@ -17,8 +29,7 @@ import {
 } from '#proto/eduk/operator/v1/operator';
 import { attributesNamed, defaults, knownAttributes, knownSets, purposeWords } from '#release';
 import type { Caller } from '../caller.ts';
-import { UWLR } from '../out/results.ts';
-import { HOLDINGS, isWebhook } from '../out/sign.ts';
+import { HOLDINGS } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
 import type { Door, Intake, OutEvent } from '../submission.ts';
 import { event } from '../submission.ts';
@@ -402,6 +413,15 @@ export function addParty(
         throw new GatewayError('wire.invalid', 'A party needs a role.', { where: 'party.roles' });
       checkAttributes(party.attributes, 'party.');
       for (const [i, { standard, url }] of party.endpoints.entries()) {
+        if (standard.startsWith(`${WEBHOOK}-`) && !isWebhook(standard))
+          throw new GatewayError(
+            'wire.invalid',
+            'There is no such webhook: docs/webhooks.md names those that there are.',
+            {
+              where: `party.endpoints[${i}].standard`,
+            },
+          );
+        if (url === NOT_SENT && SERVICE_WEBHOOKS.includes(standard)) continue;
         const problem =
           isWebhook(standard) || standard === UWLR || standard === HOLDINGS ? networks.problemWith(url) : undefined;
         if (problem)

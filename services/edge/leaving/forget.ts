@@ -1,9 +1,8 @@
 /** What forgetting a whole school comes to, and who must know. Why it is so: docs/decisions/0039. */
 import { createHash } from 'node:crypto';
-import { GatewayError, isSchoolOin } from '#kernel';
+import { GatewayError, isSchoolOin, NOT_SENT, WEBHOOK, webhookOf } from '#kernel';
 import { type ForgetReceiver, MandateState, Service } from '#proto/eduk/core/v1/party';
 import type { PreviewSchoolForgetResponse } from '#proto/eduk/operator/v1/operator';
-import { WEBHOOK } from '../out/sign.ts';
 import type { Door } from '../submission.ts';
 
 const PAGE = 1000;
@@ -88,7 +87,9 @@ async function receiversOf(
     .filter((oin) => oin !== schoolOin && chain.party(oin) !== undefined)
     .sort()
     .map((partyOin) => {
-      const hasWebhook = chain.party(partyOin)!.endpoints.some(({ standard }) => standard === WEBHOOK);
+      const { endpoints } = chain.party(partyOin)!;
+      const named = (one: string) => endpoints.find(({ standard }) => standard === one)?.url;
+      const hasWebhook = (named(webhookOf('roster')) ?? named(WEBHOOK) ?? NOT_SENT) !== NOT_SENT;
       const mayHave = chain.judge(schoolOin, partyOin, Service.SERVICE_ROSTER, false, true).fault === undefined;
       return { partyOin, mustConfirm: shown.has(partyOin) && !(hasWebhook && mayHave), confirmedMs: 0n };
     });

@@ -41,8 +41,6 @@ import { learnersAt } from '../sites.ts';
 import type { Door } from '../submission.ts';
 import { type Answer, posterFor } from './post.ts';
 
-export const UWLR = 'uwlr';
-
 /** How long connecting and the whole answer may take, whatever a file says: an attempt is leased for 5 s more. */
 export const LONGEST_MS = 30_000;
 /** A confirmation is empty, and a fault says little. */

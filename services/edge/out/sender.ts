@@ -13,6 +13,7 @@ import {
   log,
   logSeldom,
   newId,
+  UWLR,
   uuidText,
   within,
 } from '#kernel';
@@ -25,7 +26,7 @@ import { bodyOf, CONTENT_TYPE } from './body.ts';
 import { Breakers } from './breakers.ts';
 import { posterFor, TIMEOUT_MS } from './post.ts';
 import { CLOSED, UNNAMED } from './reopening.ts';
-import { type ResultsOverUwlr, UWLR } from './results.ts';
+import type { ResultsOverUwlr } from './results.ts';
 import { signed, webhookKeys } from './sign.ts';
 
 export interface SenderOptions {

@@ -1,12 +1,8 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Door } from '../submission.ts';
 
-/** Standards of endpoints that are sent to as docs/webhooks.md says: data of services, and news of a party's own mandates. */
-export const WEBHOOK = 'webhook';
-export const MANDATES_WEBHOOK = 'webhook-mandates';
 /** Where a party is asked what it has: docs/reconciliation.md. Nothing is sent there. */
 export const HOLDINGS = 'holdings';
-export const isWebhook = (standard: string): boolean => standard === WEBHOOK || standard === MANDATES_WEBHOOK;
 
 /**
  * Signatures as Standard Webhooks 1.0 has them (symmetric, `v1`): receivers check them with its libraries, or in ten

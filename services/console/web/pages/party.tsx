@@ -338,7 +338,7 @@ function Endpoints({ party }: { party: PartyView }) {
           {party.endpoints.map((one) => (
             <tr key={one.standard}>
               <td>{one.standard}</td>
-              <td>{one.host}</td>
+              <td>{one.host === '' ? say('not_sent') : one.host}</td>
               <td>
                 {one.state === '' ? '–' : <State is={one.state} />}
                 {one.state !== 'up' && one.state !== '' && <> {one.status > 0 ? `HTTP ${one.status}` : one.cause}</>}

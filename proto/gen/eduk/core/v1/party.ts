@@ -365,8 +365,9 @@ export function mandateStateToJSON(object: MandateState): string {
 
 /** Where a party answers for one standard. */
 export interface Endpoint {
-  /** Name of the adapter: `uwlr`, `webhook` … */
+  /** Name of the adapter: `uwlr`, `webhook` … `webhook-order` and its like take the mailbox of one service, before `webhook`. */
   standard: string;
+  /** Where; `none` for a webhook of one service: that mailbox is not sent, whatever `webhook` takes. */
   url: string;
   /** Requests that may be under way there at once, and that may be begun in a second; 0 = as many as it takes. */
   maxInFlight?: number | undefined;

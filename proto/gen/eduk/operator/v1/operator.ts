@@ -95,6 +95,15 @@ export interface AddPartyResponse {
   mandatesWebhookSecret: string;
   /** The same of its holdings. */
   holdingsSecret: string;
+  /** The same of its webhooks of one service each; those whose address is new. */
+  serviceWebhookSecrets: EndpointSecret[];
+}
+
+/** By which an endpoint knows that a message is ours. */
+export interface EndpointSecret {
+  /** `webhook-order` … */
+  standard: string;
+  secret: string;
 }
 
 /** Which endpoint of whom. */
@@ -959,6 +968,8 @@ export interface RenewSecretResponse {
   webhookSecret: string;
   mandatesWebhookSecret: string;
   holdingsSecret: string;
+  /** Of its webhooks of one service each. */
+  serviceWebhookSecrets: EndpointSecret[];
 }
 
 /** Exactly one of the two. */
@@ -1234,6 +1245,8 @@ export interface ResumePartyResponse {
   mandatesWebhookSecret: string;
   /** Of its holdings, if it has one. */
   holdingsSecret: string;
+  /** Of its webhooks of one service each. */
+  serviceWebhookSecrets: EndpointSecret[];
 }
 
 /** Of whom, which Dutch days (empty = any), and behind which place. */
@@ -2294,6 +2307,7 @@ function createBaseAddPartyResponse(): AddPartyResponse {
     webhookSecret: "",
     mandatesWebhookSecret: "",
     holdingsSecret: "",
+    serviceWebhookSecrets: [],
   };
 }
 
@@ -2334,6 +2348,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     }
     if (message.holdingsSecret !== "") {
       writer.uint32(98).string(message.holdingsSecret);
+    }
+    for (const v of message.serviceWebhookSecrets) {
+      EndpointSecret.encode(v!, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -2447,6 +2464,14 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
             message.holdingsSecret = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.serviceWebhookSecrets.push(EndpointSecret.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2501,6 +2526,11 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
         : isSet(object.holdings_secret)
         ? globalThis.String(object.holdings_secret)
         : "",
+      serviceWebhookSecrets: globalThis.Array.isArray(object?.serviceWebhookSecrets)
+        ? object.serviceWebhookSecrets.map((e: any) => EndpointSecret.fromJSON(e))
+        : globalThis.Array.isArray(object?.service_webhook_secrets)
+        ? object.service_webhook_secrets.map((e: any) => EndpointSecret.fromJSON(e))
+        : [],
     };
   },
 
@@ -2542,6 +2572,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     if (message.holdingsSecret !== "") {
       obj.holdingsSecret = message.holdingsSecret;
     }
+    if (message.serviceWebhookSecrets?.length) {
+      obj.serviceWebhookSecrets = message.serviceWebhookSecrets.map((e) => EndpointSecret.toJSON(e));
+    }
     return obj;
   },
 
@@ -2564,6 +2597,92 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     message.webhookSecret = object.webhookSecret ?? "";
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     message.holdingsSecret = object.holdingsSecret ?? "";
+    message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEndpointSecret(): EndpointSecret {
+  return { standard: "", secret: "" };
+}
+
+export const EndpointSecret: MessageFns<EndpointSecret> = {
+  encode(message: EndpointSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.standard !== "") {
+      writer.uint32(10).string(message.standard);
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndpointSecret {
+    return {
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+    };
+  },
+
+  toJSON(message: EndpointSecret): unknown {
+    const obj: any = {};
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndpointSecret>): EndpointSecret {
+    return EndpointSecret.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointSecret>): EndpointSecret {
+    const message = createBaseEndpointSecret();
+    message.standard = object.standard ?? "";
+    message.secret = object.secret ?? "";
     return message;
   },
 };
@@ -12547,6 +12666,7 @@ function createBaseRenewSecretResponse(): RenewSecretResponse {
     webhookSecret: "",
     mandatesWebhookSecret: "",
     holdingsSecret: "",
+    serviceWebhookSecrets: [],
   };
 }
 
@@ -12581,6 +12701,9 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     }
     if (message.holdingsSecret !== "") {
       writer.uint32(74).string(message.holdingsSecret);
+    }
+    for (const v of message.serviceWebhookSecrets) {
+      EndpointSecret.encode(v!, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -12670,6 +12793,14 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
             message.holdingsSecret = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.serviceWebhookSecrets.push(EndpointSecret.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12725,6 +12856,11 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
         : isSet(object.holdings_secret)
         ? globalThis.String(object.holdings_secret)
         : "",
+      serviceWebhookSecrets: globalThis.Array.isArray(object?.serviceWebhookSecrets)
+        ? object.serviceWebhookSecrets.map((e: any) => EndpointSecret.fromJSON(e))
+        : globalThis.Array.isArray(object?.service_webhook_secrets)
+        ? object.service_webhook_secrets.map((e: any) => EndpointSecret.fromJSON(e))
+        : [],
     };
   },
 
@@ -12757,6 +12893,9 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     if (message.holdingsSecret !== "") {
       obj.holdingsSecret = message.holdingsSecret;
     }
+    if (message.serviceWebhookSecrets?.length) {
+      obj.serviceWebhookSecrets = message.serviceWebhookSecrets.map((e) => EndpointSecret.toJSON(e));
+    }
     return obj;
   },
 
@@ -12778,6 +12917,7 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     message.webhookSecret = object.webhookSecret ?? "";
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     message.holdingsSecret = object.holdingsSecret ?? "";
+    message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
     return message;
   },
 };
@@ -15821,6 +15961,7 @@ function createBaseResumePartyResponse(): ResumePartyResponse {
     webhookSecret: "",
     mandatesWebhookSecret: "",
     holdingsSecret: "",
+    serviceWebhookSecrets: [],
   };
 }
 
@@ -15852,6 +15993,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     }
     if (message.holdingsSecret !== "") {
       writer.uint32(74).string(message.holdingsSecret);
+    }
+    for (const v of message.serviceWebhookSecrets) {
+      EndpointSecret.encode(v!, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -15941,6 +16085,14 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
             message.holdingsSecret = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.serviceWebhookSecrets.push(EndpointSecret.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15992,6 +16144,11 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
         : isSet(object.holdings_secret)
         ? globalThis.String(object.holdings_secret)
         : "",
+      serviceWebhookSecrets: globalThis.Array.isArray(object?.serviceWebhookSecrets)
+        ? object.serviceWebhookSecrets.map((e: any) => EndpointSecret.fromJSON(e))
+        : globalThis.Array.isArray(object?.service_webhook_secrets)
+        ? object.service_webhook_secrets.map((e: any) => EndpointSecret.fromJSON(e))
+        : [],
     };
   },
 
@@ -16024,6 +16181,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     if (message.holdingsSecret !== "") {
       obj.holdingsSecret = message.holdingsSecret;
     }
+    if (message.serviceWebhookSecrets?.length) {
+      obj.serviceWebhookSecrets = message.serviceWebhookSecrets.map((e) => EndpointSecret.toJSON(e));
+    }
     return obj;
   },
 
@@ -16043,6 +16203,7 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     message.webhookSecret = object.webhookSecret ?? "";
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     message.holdingsSecret = object.holdingsSecret ?? "";
+    message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
     return message;
   },
 };
