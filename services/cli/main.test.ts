@@ -3095,6 +3095,19 @@ describe('console', () => {
     for (const to of ['//evil.example/flow', 'https://evil.example/flow', 'flow'])
       expect([to, (await eduk(`console --to ${to}`)).exit]).toEqual([to, 2]);
   });
+  test('and tells which pages and parts there are, where it would lead nowhere', async () => {
+    for (const [to, told] of [
+      ['/nonsense', /no such page\. There are \/, \/launches, .*\/flow,/],
+      ['/replays', /Did you mean \/replay\?/],
+      ['/constructor', /no such page/],
+      ['/flow?ids=x-1', /\/flow takes .* than id, party, reference/],
+      ['/settings?name=x', /takes nothing behind a \?/],
+    ] as const) {
+      const { exit, err } = await eduk(`console --to ${to}`);
+      expect([to, exit, err.replaceAll(/\s+/g, ' ')]).toEqual([to, 2, expect.stringMatching(told)]);
+      expect(err).not.toContain('x-1');
+    }
+  });
   test('makes a link to one page, lists what is shared, and ends a link', async () => {
     const link = {
       linkId: 'AbCdEfGhIjKlMnOp',
