@@ -5,7 +5,6 @@
  */
 import {
   closeSync,
-  cpSync,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -18,6 +17,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import {
   copying,
@@ -58,10 +58,44 @@ type Copying = Awaited<ReturnType<typeof copying>>;
 type Place = Awaited<ReturnType<Copying['openStateDatabase']>>;
 type FilePlace = ReturnType<Copying['openStateFile']>;
 
-/** Hears what is going on, in sentences for the operator. */
 export { makeKeyFile } from './held-keys.ts';
 
-export type Say = (words: string) => void;
+/** Hears what is going on. */
+export interface Hears {
+  /** A sentence for the operator. */
+  say(words: string): void;
+  /** What begins now, in words behind a count ("rows copied"), and of how many where that is known; `wait`: nothing of it is counted. */
+  stage(stage: { words: string; all?: number; unit?: 'bytes'; isWait?: boolean }): void;
+  /** So many more of it are done. */
+  add(more: number): void;
+  /** So many of it are done, of so many. */
+  set(done: number, all?: number): void;
+}
+
+/** Hears nothing. */
+const deaf: Hears = { say: () => undefined, stage: () => undefined, add: () => undefined, set: () => undefined };
+
+/** Tells how many more were gone through, and lets whoever wants the process to end have a turn. */
+const step =
+  (hears: Hears) =>
+  async (more: number): Promise<void> => {
+    hears.add(more);
+    await new Promise((done) => setImmediate(done));
+  };
+
+/** Tells how large files become while somebody else writes them. What cannot be looked at is not told of. */
+async function growing<T>(hears: Hears, paths: readonly string[], write: () => Promise<T>): Promise<T> {
+  const timer = setInterval(() => {
+    hears.set(paths.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0));
+  }, LOOK_MS);
+  try {
+    return await write();
+  } finally {
+    clearInterval(timer);
+  }
+}
+/** How often it is looked how large a file became. Milliseconds. */
+const LOOK_MS = 250;
 
 /** Rows that go over in a second, read, written and verified: less than was measured on a machine that was busy (docs/moving.md). */
 const ROWS_PER_S = 5_000;
@@ -116,16 +150,16 @@ const topicsOf = (config: Config) => ({
 
 interface Moving {
   config: Config;
-  say: Say;
+  hears: Hears;
   modules: readonly ServiceModule[];
   copy: Copying;
   now: () => number;
 }
 
-const begin = async (config: Config, say: Say, now: () => number): Promise<Moving> => ({
+const begin = async (config: Config, hears: Hears, now: () => number): Promise<Moving> => ({
   now,
   config,
-  say,
+  hears,
   modules: await modulesOf(services, config),
   copy: await copying(),
 });
@@ -133,7 +167,8 @@ const begin = async (config: Config, say: Say, now: () => number): Promise<Movin
 const vaultFile = (folder: string): string => join(folder, VAULT);
 
 /** Everything that was taken in is decided, where nobody holds that up. */
-async function runToHead(file: string, { modules, now }: Pick<Moving, 'modules' | 'now'>): Promise<void> {
+async function runToHead(file: string, { modules, now, hears }: Moving): Promise<void> {
+  hears.stage({ words: 'What was taken in is decided', isWait: true });
   const engine = openEngine({ file, modules, clock: { now }, remembers: takesBack });
   try {
     await engine.runToIdle();
@@ -144,21 +179,16 @@ async function runToHead(file: string, { modules, now }: Pick<Moving, 'modules' 
 
 /** Copies and looks at what arrived. Throws where the two differ. */
 async function copied(
-  { copy, say }: Moving,
+  { copy, hears }: Moving,
   what: string,
   from: Place | FilePlace,
   to: Place | FilePlace,
   tables: Parameters<Copying['copyTables']>[2],
 ): Promise<Tally[]> {
-  let rows = 0;
-  let told = performance.now();
-  const tallies = await copy.copyTables(from, to, tables, (more) => {
-    rows += more;
-    if (performance.now() - told < 5_000) return;
-    told = performance.now();
-    say(`${what}: ${rows} rows so far`);
-  });
-  const differ = copy.differences(tallies, await copy.tallyOf(to, tables));
+  hears.stage({ words: `rows of ${what} copied`, all: await countOf(from, tables) });
+  const tallies = await copy.copyTables(from, to, tables, step(hears));
+  hears.stage({ words: `rows of ${what} compared`, all: rowsOf(tallies) });
+  const differ = copy.differences(tallies, await copy.tallyOf(to, tables, step(hears)));
   if (differ.length > 0)
     throw new GatewayError(
       'gateway.bug',
@@ -288,7 +318,7 @@ async function filesToDatabases(
   leave: ((lanes: { stream: string; partition: number; head: number }[]) => void) | undefined,
 ): Promise<Copied> {
   const mayReplace = leave !== undefined;
-  const { copy, modules, say } = moving;
+  const { copy, modules, hears } = moving;
   const began = performance.now();
   const to = await openDatabases(moving, urls);
   let state: Place | undefined;
@@ -303,7 +333,7 @@ async function filesToDatabases(
       'target',
       vaultPostgresWays,
     );
-    const vaultTallies = await copied(moving, 'identities', from.vault, vault, vaultTables);
+    const vaultTallies = await copied(moving, 'the vault', from.vault, vault, vaultTables);
     await vault.query(VAULT_SETTLED);
     await vault.finish();
     // Before the state can be used: from then on nobody who was forgotten may be found.
@@ -319,7 +349,7 @@ async function filesToDatabases(
       standing.atMs,
     );
     state = await copy.openStateDatabase(urls.state, modules, 'target');
-    const stateTallies = await copied(moving, 'state', from.state, state, copy.stateTables(modules));
+    const stateTallies = await copied(moving, 'the state', from.state, state, copy.stateTables(modules));
     const lanes = await copy.settleDatabase(state, modules, topics, Math.floor(standing.atMs / 1000));
     const noted = new Set((await copy.readLedgerIn(to.state)).map(({ id }) => Buffer.from(id).toString('hex')));
     await copy.noteInLedger(
@@ -333,7 +363,7 @@ async function filesToDatabases(
     await setStandingOfDatabase(to.vault, arrived);
     await setStandingOfDatabase(to.state, arrived);
     const rows = rowsOf(stateTallies, vaultTallies);
-    say(`${rows} rows are there, and the same by their digests.`);
+    hears.say(`${rows} rows are there, and the same by their digests.`);
     return { rows, ms: performance.now() - began, tallies };
   } finally {
     await Promise.all([state?.close(), vault?.close(), to.close()]);
@@ -360,7 +390,7 @@ async function databasesToFiles(
   try {
     const lanes = (await state.query('SELECT stream, partition, head FROM bus.lanes WHERE head > 0')) as any[];
     stateFiles = copy.openStateFile(to.state, modules, 'target');
-    const stateTallies = await copied(moving, 'state', state, stateFiles, copy.stateTables(modules));
+    const stateTallies = await copied(moving, 'the state', state, stateFiles, copy.stateTables(modules));
     stateFiles.finish();
     vault = await copy.PostgresPlace.open(
       await copy.connectForCopy(urls.vault, 'EDUK_VAULT_DATABASE_URL'),
@@ -369,7 +399,7 @@ async function databasesToFiles(
     );
     makeVaultFile(to.vault);
     vaultFiles = new copy.SqlitePlace(to.vault, 'target', vaultSqliteWays);
-    const vaultTallies = await copied(moving, 'identities', vault, vaultFiles, vaultTables);
+    const vaultTallies = await copied(moving, 'the vault', vault, vaultFiles, vaultTables);
     vaultFiles.finish();
     const tallies = { state: stateTallies, vault: vaultTallies };
     return { rows: rowsOf(stateTallies, vaultTallies), ms: performance.now() - began, tallies, lanes };
@@ -392,9 +422,9 @@ export interface Forecast {
   pauseMs: number;
 }
 
-const foretell = (say: Say, rows: number): Forecast => {
+const foretell = (hears: Hears, rows: number): Forecast => {
   const pause = pauseMs(rows);
-  say(`${rows} rows are to be moved. Messages are not taken in for about ${seconds(pause)}.`);
+  hears.say(`${rows} rows are to be moved. Messages are not taken in for about ${seconds(pause)}.`);
   return { rows, pauseMs: pause };
 };
 
@@ -409,8 +439,8 @@ export interface Moved extends Forecast {
  * Moves what a data folder holds into the databases that the settings name, or back. The gateway must be stopped. The source
  * stays as it is and refuses to start. Throws `ConfigError` where something stands in the way; the source is usable then.
  */
-export async function move(config: Config, to: 'kafka' | 'embedded', say: Say, now: () => number): Promise<Moved> {
-  const moving = await begin(config, say, now);
+export async function move(config: Config, to: 'kafka' | 'embedded', hears: Hears, now: () => number): Promise<Moved> {
+  const moving = await begin(config, hears, now);
   return to === 'kafka' ? toDatabases(moving) : toFolder(moving);
 }
 
@@ -424,7 +454,7 @@ async function toDatabases(moving: Moving): Promise<Moved> {
   const rows = (await countOf(looked.state, copy.stateTables(modules))) + (await countOf(looked.vault, vaultTables));
   looked.state.close();
   looked.vault.close();
-  const forecast = foretell(moving.say, rows);
+  const forecast = foretell(moving.hears, rows);
   const began = performance.now();
   await runToHead(at.state, moving);
   const from = openFiles(moving, at);
@@ -481,7 +511,7 @@ function installFiles(folder: string, from: { state: string; vault: string }): v
 }
 
 async function toFolder(moving: Moving): Promise<Moved> {
-  const { config, modules, copy, say, now } = moving;
+  const { config, modules, copy, hears, now } = moving;
   const folder = config.EDUK_DATA;
   const urls = databasesOf(config, 'where set');
   const from = await openDatabases(moving, urls);
@@ -508,7 +538,7 @@ async function toFolder(moving: Moving): Promise<Moved> {
     const looked = await copy.openStateDatabase(urls.state, modules, 'source');
     const rows = await countOf(looked, copy.stateTables(modules));
     await looked.close();
-    const forecast = foretell(say, rows);
+    const forecast = foretell(hears, rows);
     const began = performance.now();
     await decideRest(moving, urls);
     // Nobody appends or identifies from here on, also not one who starts a gateway now.
@@ -557,7 +587,7 @@ async function takeLists(
 
 /** What the databases hold undecided is decided there, where Kafka can be reached; else it is decided after the move. */
 async function decideRest(
-  { config, modules, say, copy, now }: Moving,
+  { config, modules, hears, copy, now }: Moving,
   urls: ReturnType<typeof databasesOf>,
 ): Promise<void> {
   const client = await copy.connectForCopy(urls.state, 'EDUK_DATABASE_URL');
@@ -570,10 +600,11 @@ async function decideRest(
     .finally(() => client.end());
   if (!(rows[0] as { behind: boolean }).behind) return;
   if (urls.topics === undefined || config.EDUK_KAFKA_BROKERS === undefined) {
-    say('Some messages are not decided yet; they are decided where they arrive.');
+    hears.say('Some messages are not decided yet; they are decided where they arrive.');
     return;
   }
-  say('What was taken in is decided first.');
+  hears.say('What was taken in is decided first.');
+  hears.stage({ words: 'What was taken in is decided', isWait: true });
   const engine = await openDistributedEngine({
     modules,
     databaseUrl: urls.state,
@@ -602,7 +633,7 @@ export interface Resumed {
  * accepted anything, and, unless `force`, when it cannot be asked.
  */
 export async function resume(config: Config, force: boolean, now: () => number): Promise<Resumed> {
-  const moving = await begin(config, () => undefined, now);
+  const moving = await begin(config, deaf, now);
   const folder = config.EDUK_DATA;
   const ofFolder = existsSync(folder) ? standingOfFolder(folder) : undefined;
   if (config.EDUK_ENGINE === 'embedded' && ofFolder?.is === 'moved') {
@@ -733,10 +764,10 @@ export async function backup(
   config: Config,
   to: string,
   ask: ((folder: string) => Promise<void>) | undefined,
-  say: Say,
+  hears: Hears,
   now: () => number,
 ): Promise<BackedUp> {
-  const moving = await begin(config, say, now);
+  const moving = await begin(config, hears, now);
   const began = performance.now();
   const takenAt = new Date(now()).toISOString();
   const folder = join(to, `eduk-${takenAt.replaceAll(/[-:]/g, '').replace(/\.\d+/, '')}`);
@@ -750,9 +781,11 @@ export async function backup(
   try {
     let tallies: Pick<Manifest, 'state' | 'vault'>;
     if (isEmbedded) {
-      if (ask) await ask(part);
-      else await backupFiles(moving, made);
-      tallies = await talliesOf(moving, made);
+      if (ask) {
+        hears.stage({ words: 'written by the gateway', unit: 'bytes' });
+        await growing(hears, Object.values(made), () => ask(part));
+      } else await backupFiles(moving, made);
+      tallies = await talliesOf(moving, made, undefined);
     } else ({ tallies } = await databasesToFiles(moving, databasesOf(config, 'where set'), made));
     const manifest: Manifest = {
       format: 1,
@@ -789,14 +822,16 @@ function synced(path: string): void {
 
 /** Of a gateway that is stopped. */
 async function backupFiles(moving: Moving, to: { state: string; vault: string }): Promise<void> {
+  const { hears } = moving;
   const from = openFiles(moving, files(moving.config.EDUK_DATA));
   try {
-    for (const [place, file] of [
-      [from.state, to.state],
-      [from.vault, to.vault],
+    for (const [what, place, file] of [
+      ['the state', from.state, to.state],
+      ['the vault', from.vault, to.vault],
     ] as const) {
       closeSync(openSync(file, 'wx', 0o600));
-      await place.backup(file);
+      hears.stage({ words: `of ${what} written`, unit: 'bytes' });
+      await place.backup(file, (bytes, all) => hears.set(bytes, all));
     }
   } finally {
     from.state.close();
@@ -804,16 +839,21 @@ async function backupFiles(moving: Moving, to: { state: string; vault: string })
   }
 }
 
+/** Rows and digests of what two files hold. `all`: how many rows that are, where it is known; else they are counted first. */
 async function talliesOf(
   moving: Moving,
   at: { state: string; vault: string },
+  all: number | undefined,
 ): Promise<Pick<Manifest, 'state' | 'vault'>> {
-  const { copy, modules } = moving;
+  const { copy, modules, hears } = moving;
   const from = openFiles(moving, at);
   try {
+    const tables = copy.stateTables(modules);
+    const rows = all ?? (await countOf(from.state, tables)) + (await countOf(from.vault, vaultTables));
+    hears.stage({ words: 'rows read back', all: rows });
     return {
-      state: await copy.tallyOf(from.state, copy.stateTables(modules)),
-      vault: await copy.tallyOf(from.vault, vaultTables),
+      state: await copy.tallyOf(from.state, tables, step(hears)),
+      vault: await copy.tallyOf(from.vault, vaultTables, step(hears)),
     };
   } finally {
     from.state.close();
@@ -841,13 +881,16 @@ async function unpacked(
   from: string,
   to: { state: string; vault: string },
 ): Promise<{ manifest: Manifest; tallies: Pick<Manifest, 'state' | 'vault'> }> {
+  const { hears } = moving;
   const manifest = manifestOf(from);
   for (const [name, file] of [
     [STATE, to.state],
     [VAULT, to.vault],
   ] as const)
     try {
-      cpSync(join(from, name), file);
+      const source = join(from, name);
+      hears.stage({ words: `of ${name} copied`, unit: 'bytes', all: statSync(source).size });
+      await growing(hears, [file], () => copyFile(source, file));
     } catch (thrown) {
       throw new ConfigError([
         `${join(from, name)} cannot be copied (${(thrown as NodeJS.ErrnoException).code ?? 'unknown'})`,
@@ -855,7 +898,7 @@ async function unpacked(
     }
   let tallies: Pick<Manifest, 'state' | 'vault'>;
   try {
-    tallies = await talliesOf(moving, to);
+    tallies = await talliesOf(moving, to, rowsOf(manifest.state, manifest.vault));
   } catch (thrown) {
     // SQLite's own words for a file that was cut or overwritten.
     if ((thrown as { code?: string }).code !== 'ERR_SQLITE_ERROR') throw thrown;
@@ -907,10 +950,10 @@ export async function restore(
   config: Config,
   from: string,
   options: RestoreOptions,
-  say: Say,
+  hears: Hears,
   now: () => number,
 ): Promise<Restored> {
-  const moving = await begin(config, say, now);
+  const moving = await begin(config, hears, now);
   const { copy, modules } = moving;
   const began = performance.now();
   const folder = config.EDUK_DATA;
@@ -934,8 +977,10 @@ export async function restore(
     const seen = new Map<string, number>();
     const lost: Restored['lost'] = [];
     if (urls?.topics) {
-      say('Looking on Kafka for what was accepted since.');
+      hears.say('Looking on Kafka for what was accepted since.');
+      hears.stage({ words: 'messages read from Kafka' });
       await copy.readTopics(urls.topics, 'all', (record) => {
+        hears.add(1);
         const lane = `${record.stream}/${record.partition}`;
         const before = seen.get(lane) ?? heads.get(lane) ?? 0;
         if (record.number <= before) return;
@@ -968,7 +1013,7 @@ export async function restore(
     if (urls === undefined) {
       setStandingOfFolder(folder, standing);
       await takeLists(copy, folder, lists.forgotten, lists.withdrawn);
-      const settled = await talliesOf(moving, at);
+      const settled = await talliesOf(moving, at, undefined);
       for (const file of Object.values(at)) synced(file);
       installFiles(folder, at);
       setStandingOfFolder(folder, { ...standing, is: 'arrived', tallies: [...settled.state, ...settled.vault] });
@@ -1044,8 +1089,8 @@ export interface Drilled {
  * Restores the newest backup aside, compares it with what it says of itself, and lets the services go on in it; then throws
  * the copy away. Throws `ConfigError` when there is no backup or it is damaged.
  */
-export async function drill(config: Config, folder: string, now: () => number): Promise<Drilled> {
-  const moving = await begin(config, () => undefined, now);
+export async function drill(config: Config, folder: string, now: () => number, hears: Hears = deaf): Promise<Drilled> {
+  const moving = await begin(config, hears, now);
   const names = existsSync(folder)
     ? readdirSync(folder).filter((name) => existsSync(join(folder, name, MANIFEST)) && !name.endsWith(PART))
     : [];

@@ -36,3 +36,7 @@ export async function startGateway(env: Record<string, string | undefined>, conf
 
 /** `eduk move`, `backup`, `restore` and `key make`: loaded only by those who use them. */
 export const keeping = () => import('./keeping.ts');
+
+/** Pages of the console, by address, with the parts of their query: loaded only by who makes a link to one. */
+export const consolePages = async (): Promise<Readonly<Record<string, readonly string[]>>> =>
+  (await import('#services/console')).PLACES;

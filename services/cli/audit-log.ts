@@ -111,6 +111,12 @@ export interface Asked {
 const PAGE = 2000;
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.from(a).equals(b);
 
+/** Hears how far it is: heads that were looked at, and leaves of all that the tree was made of. */
+export interface Told {
+  heads(looked: number): void;
+  leaves(put: number, all: number): void;
+}
+
 /**
  * Reads the whole log, makes its tree anew, and compares it with its newest head, with every head on the way, and with one that was kept
  * since. Without that a log that was written anew from its beginning looks like any other.
@@ -118,6 +124,7 @@ const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.from(a).equals(b)
 export async function verifyLog(
   ask: (asked: Asked) => Promise<LogPage>,
   since: KeptHead | undefined,
+  told: Told = { heads: () => undefined, leaves: () => undefined },
 ): Promise<Verdict> {
   const findings: Finding[] = [];
   const find = (kind: string, told: string): void => void findings.push({ kind, told });
@@ -133,8 +140,8 @@ export async function verifyLog(
     find('signature', 'The newest head is not signed by a key of the log.');
   if (since) against(since, head, keys, find);
 
-  const heads = await allHeads(ask, head, keys, find);
-  const made = await makeAnew(ask, head, since, heads, find);
+  const heads = await allHeads(ask, head, keys, find, told);
+  const made = await makeAnew(ask, head, since, heads, find, told);
   if (since && same(since.head.logId, head.logId) && since.head.size <= head.size) {
     const proven = provesConsistency(
       Number(since.head.size),
@@ -184,6 +191,7 @@ async function allHeads(
   newest: LogHead,
   keys: readonly LogKey[],
   find: (kind: string, told: string) => void,
+  { heads: looked }: Told,
 ): Promise<ReadonlyMap<number, LogHead>> {
   const heads = new Map<number, LogHead>();
   let before: LogHead | undefined;
@@ -207,6 +215,7 @@ async function allHeads(
       before = head;
       heads.set(Number(head.size), head);
     }
+    looked(heads.size);
     const last = page.at(-1);
     if (!last || last.size >= newest.size) break;
     above = last.size;
@@ -223,6 +232,7 @@ async function makeAnew(
   kept: KeptHead | undefined,
   heads: ReadonlyMap<number, LogHead>,
   find: (kind: string, told: string) => void,
+  { leaves: put }: Told,
 ): Promise<{ leaves: number; past: number; since?: boolean; newest?: boolean }> {
   const peaks = new Peaks();
   const size = Number(head.size);
@@ -270,6 +280,7 @@ async function makeAnew(
       leaves += 1;
       look();
     }
+    put(peaks.size, size);
     if (page.leaves.length === 0 && page.trunks.length === 0) {
       // Where one was taken out further back and the others moved up, that is told already.
       if (!wrong) find('removed', `Leaves from ${peaks.size} up to ${size} are not there.`);

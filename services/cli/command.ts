@@ -52,6 +52,8 @@ export interface Streams {
   isTerminal?: boolean;
   /** Standard error: words for people. */
   err(text: string): void;
+  /** The terminal that standard error is; absent where a line cannot be written over. */
+  screen?: { columns(): number } | undefined;
   now(): number;
 }
 

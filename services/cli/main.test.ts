@@ -19,6 +19,7 @@ import { ConfigError, issueCertificate, issueRevocationList, readConsoleLink, sc
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { commands } from './commands/index.ts';
 import { refused } from './commands/start.ts';
+import { eduk as main } from './main.ts';
 import { Problem } from './problem.ts';
 import { fakeGateway, NOW, Refusal, run } from './testing.ts';
 
@@ -1286,6 +1287,57 @@ describe('imports', () => {
     flowId: 'f',
     decision: { outcome: 'RosterApplied' },
   };
+
+  test('how far a file is goes by its own bytes; what is printed is the same on a terminal and elsewhere, and --json alone', async () => {
+    const file = join(folder, 'far.xml');
+    writeFileSync(file, Buffer.alloc(5_000_000, ' '));
+    answer('importRoster', taken);
+    answer('importCatalogue', { records: 1, published: 1, unchanged: 0, refusals: [] });
+    for (const line of [`roster import ${file}`, `catalogue import ${file} --party ${oin}`]) {
+      const shown = await run(line, gateway.env, '', true);
+      expect(shown.err).toMatch(/\r\[#+-+\] \d+ % {2}\d\.\d MB of 5\.0 MB sent/);
+      expect(shown.err).toContain('\rSent; waiting for the gateway: ');
+      expect(shown.err.endsWith('\r\x1b[K'), line).toBe(true);
+      const piped = await eduk(line);
+      expect([piped.err, piped.out, piped.exit]).toEqual(['', shown.out, 0]);
+      const [json, jsonShown] = [await eduk(`${line} --json`), await run(`${line} --json`, gateway.env, '', true)];
+      expect([jsonShown.out, jsonShown.err, json.err]).toEqual([json.out, '', '']);
+    }
+    // Of standard input nobody knows how much there is; what was read whole before it is sent is known.
+    expect((await run('roster import -', gateway.env, '<EDEX></EDEX>', true)).err).not.toContain(' % ');
+    const stripped = await run('roster import - --strip-pgn', gateway.env, '<EDEX></EDEX>', true);
+    expect(stripped.err).toContain('100 %  13 B of 13 B sent');
+    answer('importRoster', new Refusal('wire.invalid', 'Broken.', [{ path: 'EDEX' }]));
+    const refused = await run(`roster import ${file}`, gateway.env, '', true);
+    expect([refused.exit, refused.err.split('\r\x1b[K').at(-1)]).toEqual([
+      1,
+      'Broken.\n  wire.invalid; who must act: the school\n  at EDEX\n',
+    ]);
+  });
+
+  test('whatever is asked says that it waits, where the answer takes long', async () => {
+    let come = () => {};
+    const parties = new Promise((done) => {
+      come = () => done({ parties: [] });
+    });
+    let shown = '';
+    answers['listParties'] = () => parties;
+    let looks = 0;
+    const ran = main(['party', 'list'], {
+      env: gateway.env,
+      stdin: process.stdin,
+      out: () => undefined,
+      err: (said) => {
+        shown += said;
+        if (said.includes('Waiting for the gateway: ')) come();
+      },
+      now: () => NOW + 500 * looks++,
+      screen: { columns: () => 80 },
+    });
+    expect(await ran).toBe(0);
+    expect(shown).toMatch(/^\rWaiting for the gateway: \d s/);
+    expect(shown.endsWith('\r\x1b[K')).toBe(true);
+  });
 
   test('a file travels in parts of at most 1 MiB after the settings, whole', async () => {
     const file = join(folder, 'big.xml');
@@ -3061,6 +3113,19 @@ describe('console', () => {
       );
     for (const to of ['//evil.example/flow', 'https://evil.example/flow', 'flow'])
       expect([to, (await eduk(`console --to ${to}`)).exit]).toEqual([to, 2]);
+  });
+  test('and tells which pages and parts there are, where it would lead nowhere', async () => {
+    for (const [to, told] of [
+      ['/nonsense', /no such page\. There are \/, \/launches, .*\/flow,/],
+      ['/replays', /Did you mean \/replay\?/],
+      ['/constructor', /no such page/],
+      ['/flow?ids=x-1', /\/flow takes .* than id, party, reference/],
+      ['/settings?name=x', /takes nothing behind a \?/],
+    ] as const) {
+      const { exit, err } = await eduk(`console --to ${to}`);
+      expect([to, exit, err.replaceAll(/\s+/g, ' ')]).toEqual([to, 2, expect.stringMatching(told)]);
+      expect(err).not.toContain('x-1');
+    }
   });
   test('makes a link to one page, lists what is shared, and ends a link', async () => {
     const link = {

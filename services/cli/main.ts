@@ -8,6 +8,7 @@ import { help, overview } from './help.ts';
 import { parse, wantsJson } from './parse.ts';
 import { paragraph } from './print.ts';
 import { asProblem, type Exit, errorJson, misuse, type Problem } from './problem.ts';
+import { following, GATEWAY } from './progress.ts';
 import { whoMustAct } from './words.ts';
 
 /** Runs one command line and says how the process ends. Never rejects. */
@@ -24,7 +25,7 @@ export async function eduk(argv: readonly string[], streams: Streams): Promise<E
       json,
       config: (demands) => settingsFor(given.one('config'), streams, demands),
       gateway: () => {
-        gateway ??= connectGateway(settingsFor(given.one('config'), streams));
+        gateway ??= patient(connectGateway(settingsFor(given.one('config'), streams)), { streams, json });
         return gateway;
       },
     });
@@ -72,6 +73,13 @@ function settingsFor(
   }
 }
 
+/** Whatever is asked: who waits for the answer is told so, unless the command itself says how far it is. */
+const patient = (gateway: Gateway, call: { streams: Streams; json: boolean }): Gateway => ({
+  ...gateway,
+  ask: (method, request, withinMs) => following(call, GATEWAY, () => gateway.ask(method, request, withinMs)),
+  send: (method, parts) => following(call, GATEWAY, () => gateway.send(method, parts)),
+});
+
 const version = (): string =>
   (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
@@ -110,6 +118,10 @@ export async function run(argv: readonly string[] = process.argv.slice(2)): Prom
     out: write(process.stdout),
     isTerminal: process.stdout.isTTY === true,
     err: write(process.stderr),
+    screen:
+      process.stderr.isTTY && process.env['TERM'] !== 'dumb'
+        ? { columns: () => process.stderr.columns || 80 }
+        : undefined,
     now: () => Date.now(),
   });
   await Promise.all(written);

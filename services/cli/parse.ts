@@ -205,7 +205,7 @@ function unknownCommand(typed: string, commands: readonly Command[], later: read
 const suggestion = (near: string): string => (near === '' ? '; see eduk --help.' : `; did you mean ${near}?`);
 
 /** The nearest of what there is, when it is near; else empty. */
-function nearest(typed: string, names: readonly string[]): string {
+export function nearest(typed: string, names: readonly string[]): string {
   let best = { name: '', away: 4 };
   for (const name of names) {
     const away = distance(typed, name);

@@ -1,7 +1,7 @@
 /** Addresses of pages, for both sides: which there are, what stands in their query, and which of them somebody asked for. */
 
 /** By page, the parts of its query. */
-const PLACES: Readonly<Record<string, readonly string[]>> = {
+export const PLACES: Readonly<Record<string, readonly string[]>> = {
   '/': [],
   '/launches': ['day'],
   '/readiness': ['school', 'first', 'party', 'cursor', 'product', 'by'],

@@ -300,4 +300,31 @@ describe('what a party asks', () => {
     expect(it.command('retry')).toEqual(done(1));
     expect(await it.drain()).toEqual(['a']);
   });
+
+  test.each([
+    ['of a party', { partyOin: PLATFORM }],
+    ['of a school', { schoolOin: SCHOOL }],
+    ['of a key', { key: 'a' }],
+    ['of a fault', { code: 'peer.unavailable' }],
+    ['all', {}],
+  ])('nor need an operator who retries %s, once, and of nothing else', async (_, which) => {
+    const it = chain();
+    it.begin();
+    await it.drain();
+    it.grant('a');
+    for (let i = 0; i < 8; i++) {
+      for (const attempt of await it.claim()) await it.tell(attempt, 503);
+      it.bench.advance(i < 7 ? 3_600_000 : 0);
+    }
+    expect(await it.drain()).toEqual([]);
+    const retry = (of: object) =>
+      it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action: 'retry', ...of });
+    for (const other of [{ partyOin: SELLER }, { schoolOin: OTHER }, { key: 'b' }, { code: 'peer.refused' }])
+      expect(await retry(other)).toEqual({ keys: 0, rows: 0n });
+    expect(await it.drain()).toEqual([]);
+    expect(await retry(which)).toEqual({ keys: 1, rows: 1n });
+    // What was woken is counted once: who asks until nothing is left comes to an end.
+    expect(await retry(which)).toEqual({ keys: 0, rows: 0n });
+    expect(await it.drain()).toEqual(['a']);
+  });
 });

@@ -1205,9 +1205,12 @@ export function resolve(
     }
     unit.remove(pushKeys, party, standard, service, school, key);
   }
-  // A party that says that its endpoint is well again need not wait for the end of its rest.
-  if (action === 'retry' && which.byParty)
+  // Who says that an endpoint is well again need not wait for the end of its rest. An operator's is asked until none are left: one that
+  // was woken is not counted again.
+  if (action === 'retry' && keys < most)
     for (const { attempt, keys: of } of failingAttempts(unit, which)) {
+      const rests = (unit.get(endpoints, attempt.party, attempt.standard)?.restUntilMs ?? 0) > unit.now;
+      if (of.length === 0 || (!which.byParty && !rests)) continue;
       parties.add(attempt.party);
       keys += of.length;
       rows += attempt.members.filter(({ key }) => of.includes(key)).length;

@@ -79,6 +79,27 @@ async function newPlace(): Promise<{ config: Config; kafka: Config; folder: stri
   };
 }
 
+/** Keeps what it is told; `stages` with what was said to be there and what was done of it. */
+function hearing() {
+  const said: string[] = [];
+  const stages: { words: string; all: number | undefined; done: number }[] = [];
+  return {
+    said,
+    stages,
+    say: (words: string) => void said.push(words),
+    stage: ({ words, all }: { words: string; all?: number }) => void stages.push({ words, all, done: 0 }),
+    add: (more: number) => {
+      stages.at(-1)!.done += more;
+    },
+    set: (done: number, all?: number) => {
+      Object.assign(stages.at(-1)!, { done }, all === undefined ? {} : { all });
+    },
+    /** Of whose rows it was said how many there are, and how many that were. */
+    rows: () => stages.filter(({ words, all }) => words.startsWith('rows ') && all !== undefined),
+  };
+}
+const quiet = hearing();
+
 const stateOf = (folder: string): string => join(folder, 'state.db');
 const openFolder = (folder: string) =>
   openEngine({ file: stateOf(folder), modules: services, clock, remembers: wants });
@@ -175,13 +196,18 @@ test('there and back: the same rows, the same answers, no number missing or give
   const before = await tallies(folder);
   expect(before.reduce((sum, { rows }) => sum + rows, 0)).toBeGreaterThan(300);
 
-  const said: string[] = [];
-  const moved = await move(config, 'kafka', (words) => said.push(words), now);
+  const heard = hearing();
+  const { said } = heard;
+  const moved = await move(config, 'kafka', heard, now);
   expect(moved).toMatchObject({ to: 'kafka', rows: before.reduce((sum, { rows }) => sum + rows, 0) });
   expect(said[0]).toMatch(/rows are to be moved.*about \d+ s/);
+  expect(heard.rows().map(({ words }) => words)).toEqual(
+    ['the vault', 'the state'].flatMap((what) => [`rows of ${what} copied`, `rows of ${what} compared`]),
+  );
+  for (const { words, all, done } of heard.rows()) expect([words, done]).toEqual([words, all]);
   // The source stays as it is, and nobody starts it.
   expect(await tallies(folder)).toEqual(before);
-  await expect(move(config, 'kafka', () => undefined, now)).rejects.toThrow('was moved to databases');
+  await expect(move(config, 'kafka', quiet, now)).rejects.toThrow('was moved to databases');
 
   const engine = await openDatabases(config);
   try {
@@ -209,12 +235,7 @@ test('there and back: the same rows, the same answers, no number missing or give
   await vault.stop();
 
   // Back into the same folder, which was left; and the world ends as one that never moved.
-  await move(
-    kafka.EDUK_DATA === config.EDUK_DATA ? kafka : { ...kafka, EDUK_DATA: folder },
-    'embedded',
-    () => undefined,
-    now,
-  );
+  await move(kafka.EDUK_DATA === config.EDUK_DATA ? kafka : { ...kafka, EDUK_DATA: folder }, 'embedded', quiet, now);
   await expect(openDatabases(config)).rejects.toThrow('was moved to');
   const back = openFolder(folder);
   try {
@@ -270,15 +291,15 @@ async function stopOne(engine: Engine): Promise<string> {
   return mandateId;
 }
 
-const quiet = () => undefined;
-
 test('a restore into a folder brings back neither who was forgotten nor what was withdrawn', async () => {
   const place = await newPlace();
   const { config, folder } = place;
   const { tokens } = await seeded(place, 23);
   const { backup, restore, drill } = await keeping();
   const to = `${folder}.backups`;
-  const made = await backup(config, to, undefined, quiet, now);
+  const heard = hearing();
+  const made = await backup(config, to, undefined, heard, now);
+  expect(heard.rows()).toEqual([{ words: 'rows read back', all: made.rows, done: made.rows }]);
   expect(readdirSync(made.folder).sort()).toEqual(['manifest.json', 'state.db', 'vault.db']);
 
   const engine = openFolder(folder);
@@ -293,7 +314,10 @@ test('a restore into a folder brings back neither who was forgotten nor what was
   const restoring = { ...config, EDUK_DATA: after.folder };
   await expect(restore(restoring, made.folder, {}, quiet, now)).rejects.toThrow('there is no list');
   await expect(restore(config, made.folder, {}, quiet, now)).rejects.toThrow('is there already');
-  const done = await restore(restoring, made.folder, { lists: folder }, quiet, now);
+  const told = hearing();
+  const done = await restore(restoring, made.folder, { lists: folder }, told, now);
+  for (const { all, done: gone } of told.rows()) expect(gone).toBe(all);
+  expect(told.rows()[0]).toMatchObject({ words: 'rows read back', all: made.rows });
   expect(done).toMatchObject({ engine: 'embedded', reapplied: 1, rows: made.rows, retaken: 0 });
   const restored = openFolder(after.folder);
   expect(await stateAt(restored, ended)).toBe(MandateState.MANDATE_STATE_ENDED);

@@ -979,6 +979,9 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       const jobId = await countedReplay();
       expect((await at.operator.listReplays({ jobId })).replays).toMatchObject([{ state: 'counted', toSend: 0n }]);
+      // None of a party that nobody knows is not none.
+      expect(await codeOf(at.operator.listReplays({ partyOin: newOin() }))).toBe('state.missing');
+      expect((await at.operator.listReplays({ partyOin: las.oin })).replays).toEqual([]);
     },
   },
   reconcile: {
@@ -1187,6 +1190,8 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await named(false)).toBe('holds');
       await at.operator.endFreeze({ freezeId: freeze!.freezeId });
       expect([await named(false), await named(true)]).toEqual([undefined, 'ended']);
+      for (const unknown of [{ partyOin: newOin() }, { schoolOin: '0000000700098ZZ00000' }])
+        expect(await codeOf(at.operator.listFreezes(unknown))).toBe('state.missing');
     },
   },
   endFreeze: {

@@ -49,6 +49,7 @@ export async function runLas(
   access: LasAccess,
   transport: Transport,
   pause: (ms: number) => Promise<unknown> = sleep,
+  told: (judged: number, all: number) => void = () => undefined,
 ): Promise<Report> {
   const asked = new Map<string, Promise<Seen>>();
   let calls = 0;
@@ -96,8 +97,9 @@ export async function runLas(
   known.whole = data && wholeOf(data);
 
   const cases: CaseResult[] = [];
-  for (const one of lasCases) {
-    if (!one.versions.includes(access.version)) continue;
+  const all = lasCases.filter(({ versions }) => versions.includes(access.version));
+  for (const one of all) {
+    told(cases.length, all.length);
     const no = (why: string) => cases.push(resultOf(one, 'not judged', { why }));
     if (!access.parts.has(one.part)) {
       no('this part was left out');

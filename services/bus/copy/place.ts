@@ -77,23 +77,33 @@ class Digest {
   }
 }
 
+/** Hears how many rows more were gone through, now and then; is waited for. */
+export type Heard = (rows: number) => void | Promise<void>;
+
 /** What a place holds. */
-export async function tallyOf(place: CopyPlace, tables: readonly CopiedTable[]): Promise<Tally[]> {
+export async function tallyOf(
+  place: CopyPlace,
+  tables: readonly CopiedTable[],
+  told: Heard = () => undefined,
+): Promise<Tally[]> {
   const tallies: Tally[] = [];
   for (const table of tables) {
     const digest = new Digest();
-    for await (const rows of place.read(table)) digest.add(rows);
+    for await (const rows of place.read(table)) {
+      digest.add(rows);
+      await told(rows.length);
+    }
     tallies.push(digest.tally(table.name));
   }
   return tallies;
 }
 
-/** Copies all rows; answers what the source held. `told` hears how many rows went over, now and then. */
+/** Copies all rows; answers what the source held. */
 export async function copyTables(
   from: CopyPlace,
   to: CopyPlace,
   tables: readonly CopiedTable[],
-  told: (rows: number) => void = () => undefined,
+  told: Heard = () => undefined,
 ): Promise<Tally[]> {
   const tallies: Tally[] = [];
   for (const table of tables) {
@@ -101,7 +111,7 @@ export async function copyTables(
     for await (const rows of from.read(table)) {
       digest.add(rows);
       await to.add(table, rows);
-      told(rows.length);
+      await told(rows.length);
     }
     tallies.push(digest.tally(table.name));
   }

@@ -14,7 +14,7 @@ export interface SqliteWay {
   read?(cells: Cells): Cells;
   /** A writer of one row. */
   adder?(db: DatabaseSync): (row: Cells) => void;
-  /** Names of tables that are counted. */
+  /** Names of tables that are counted, where every row of them is read. */
   counted?(db: DatabaseSync): readonly string[];
 }
 
@@ -97,18 +97,24 @@ export class SqlitePlace implements CopyPlace {
   }
 
   async count(table: CopiedTable): Promise<number> {
-    const names = this.#way(table).counted?.(this.#db) ?? [table.name];
-    return names.reduce(
-      (sum, name) => sum + (this.#db.prepare(`SELECT count(*) AS n FROM ${quoted(name)}`).get() as { n: number }).n,
+    const way = this.#way(table);
+    // What is counted is what is read: where only some of a table is, its own statement says which.
+    const from = way.counted?.(this.#db).map(quoted) ??
+      way.selects?.(this.#db).map((select) => `(${select})`) ?? [quoted(table.name)];
+    return from.reduce(
+      (sum, rows) => sum + (this.#db.prepare(`SELECT count(*) AS n FROM ${rows}`).get() as { n: number }).n,
       0,
     );
   }
 
-  /** The whole file as it is, into another. */
-  async backup(file: string): Promise<void> {
+  /** The whole file as it is, into another. `told` hears how many bytes of how many are there. */
+  async backup(file: string, told: (bytes: number, all: number) => void = () => undefined): Promise<void> {
     // The lock stays when the transaction ends.
     this.#db.exec('COMMIT');
-    await backup(this.#db, file);
+    const { page_size: size } = this.#db.prepare('PRAGMA page_size').get() as { page_size: number };
+    await backup(this.#db, file, {
+      progress: ({ totalPages, remainingPages }) => told((totalPages - remainingPages) * size, totalPages * size),
+    });
     this.#db.exec('BEGIN IMMEDIATE');
   }
 

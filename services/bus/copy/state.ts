@@ -93,7 +93,6 @@ export const sqliteWays: ReadonlyMap<string, SqliteWay> = new Map<string, Sqlite
         const add = db.prepare('INSERT INTO bus_lanes (stream, partition, head, first) VALUES (?, ?, ?, ?)');
         return (row) => add.run(...(row as [string, number, number, number]));
       },
-      counted: () => ['bus_lanes'],
     },
   ],
   [

@@ -101,7 +101,7 @@ export const mergeLearners: Command = {
     const schoolOin = call.one('school')!;
     const [apply, undo] = [call.has('apply'), call.has('undo')];
     const gateway = call.gateway();
-    return each(await readPairs(call.streams, 'two learners'), async ({ before: winner, after: loser }) => {
+    return each(call, await readPairs(call.streams, 'two learners'), async ({ before: winner, after: loser }) => {
       const done = await gateway.ask('mergeLearners', { schoolOin, winner, loser, apply, undo });
       const { outcome, flowId, decision, holdId, undoUntilMs } = done;
       const isHeld = decision?.outcome === 'LearnersMergeHeld';

@@ -8,6 +8,7 @@ import { day, oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
+import { following } from '../progress.ts';
 
 /** A file that is named on the command line; wrong use where it cannot be read. */
 export function readFileNamed(name: string): Buffer {
@@ -88,11 +89,19 @@ export const auditVerify: Command = {
     const kept = call.one('since-head');
     const since = kept === undefined ? undefined : readHead(readFileNamed(kept), kept);
     const gateway = call.gateway();
-    const verdict = await verifyLog(
-      ({ from, limit, sinceSize, headsAbove }: Asked) =>
-        gateway.ask('readAuditLog', { from, limit, sinceSize, ...(headsAbove === undefined ? {} : { headsAbove }) }),
-      since,
-    );
+    const ask = ({ from, limit, sinceSize, headsAbove }: Asked) =>
+      gateway.ask('readAuditLog', { from, limit, sinceSize, ...(headsAbove === undefined ? {} : { headsAbove }) });
+    const verdict = await following(call, { words: 'heads looked at' }, (progress) => {
+      let isLeaves = false;
+      return verifyLog(ask, since, {
+        heads: (looked) => progress.set(looked),
+        leaves: (put, all) => {
+          if (!isLeaves) progress.stage({ words: 'leaves put together', all });
+          isLeaves = true;
+          progress.set(put);
+        },
+      });
+    });
     const { head, keys, leaves, past, findings } = verdict;
     const fine = findings.length === 0;
     const file = call.one('out');
@@ -219,7 +228,7 @@ export const auditSearch: Command = {
     let before = start === undefined ? undefined : BigInt(start);
     let last: SearchLogResponse | undefined;
     let first: SearchLogResponse | undefined;
-    for (let pages = 0; pages < PAGES && (pages === 0 || before !== undefined) && rows.length < limit; pages++) {
+    const look = async (): Promise<void> => {
       const { found, names: named } = await gateway.ask('searchAuditLog', {
         asked: {
           fromDay: from,
@@ -237,7 +246,13 @@ export const auditSearch: Command = {
       last = found;
       first ??= found;
       before = found?.before;
-    }
+    };
+    await following(call, { words: 'pages of the log looked through' }, async (progress) => {
+      for (let pages = 0; pages < PAGES && (pages === 0 || before !== undefined) && rows.length < limit; pages++) {
+        await look();
+        progress.add(1);
+      }
+    });
     const size = Number(last?.head?.size ?? 0n);
     const nameOf = (of: string): string => names.get(of) ?? of;
     const covered = last && first && first.coveredTo > last.coveredFrom;

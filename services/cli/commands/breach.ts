@@ -10,6 +10,7 @@ import type { Command, Result } from '../command.ts';
 import { type Reached, schoolPaper, summaryPaper } from '../papers/breach.ts';
 import { counted, list } from '../print.ts';
 import { asProblem, misuse } from '../problem.ts';
+import { following } from '../progress.ts';
 
 /** What a party was given of one school, put together from pages. */
 class OneSchool {
@@ -152,7 +153,7 @@ export const breach: Command = {
     };
     const rows: (Reached & { name: string; file: string })[] = [];
     let words = new Map<string, string>();
-    for await (const one of reached(gateway, { partyOin, fromDay, toDay, schoolOin: call.one('school') ?? '' }, seen)) {
+    const paper = async (one: Reached): Promise<void> => {
       const known = await agreed(gateway, one.schoolOin);
       if (known && words.size === 0) words = new Map(known.attributes.map(({ name, about }) => [name, about]));
       const file = `${fileOf(one.schoolOin)}.md`;
@@ -160,7 +161,14 @@ export const breach: Command = {
       const of = known?.parties.find(({ oin: party }) => party === partyOin);
       write(file, schoolPaper({ ...asked, keptFrom: seen.keptFrom }, one, name, of?.mandates ?? [], words));
       rows.push({ ...one, name, file });
-    }
+    };
+    await following(call, { words: 'schools written' }, async (progress) => {
+      const asks = { partyOin, fromDay, toDay, schoolOin: call.one('school') ?? '' };
+      for await (const school of reached(gateway, asks, seen)) {
+        await paper(school);
+        progress.add(1);
+      }
+    });
     write('samenvatting.md', summaryPaper({ ...asked, keptFrom: seen.keptFrom }, rows, words));
     const attributes = [...new Set(rows.flatMap((row) => row.attributes))].sort();
     const json = {

@@ -21,6 +21,7 @@ import { listen } from '../conform/listen.ts';
 import { lasSettings, pairNamed, secretIn } from '../conform/settings.ts';
 import { counted, list, paragraph, table } from '../print.ts';
 import { errorJson, misuse, Problem } from '../problem.ts';
+import { following } from '../progress.ts';
 
 const parts = ['description', 'roster', 'staged', 'results'] as const;
 const seconds = (value: string): string | undefined =>
@@ -148,35 +149,39 @@ async function tryAdministration(call: Call, { runLas, CouldNotRun }: Uwlr): Pro
   }
   const dialler: Dialler = diallerFor(networks, { ca, client });
   try {
-    return await runLas(
-      {
-        ...settings,
-        schooljaar,
-        isRunning: schooljaar === running,
-        header: new Clear({
-          autorisatiesleutel: settings.autorisatiesleutel,
-          klantcode: settings.klantcode,
-          klantnaam: settings.klantnaam,
-        }),
-        addresses: { leerlinggegevens, getrapt, leerresultaten },
-        parts: partsOf(call),
-        write: call.has('write'),
-        run: `eduk-${randomUUID().slice(0, 8)}`,
-        now: new Date(now).toISOString(),
-      },
-      async ({ url, method, headers, body }) => {
-        const answer = await dialler.dial(url, {
-          method,
-          // A connection that was kept may be closed just when it is used again; that would look like no answer.
-          headers: { ...headers, connection: 'close' },
-          body,
-          timeoutMs,
-          mostBytes: MOST_BYTES,
-        });
-        const { 'content-type': contentType = '', 'retry-after': after } = answer.headers;
-        const retryAfterS = /^\d{1,5}$/.test(after ?? '') ? Number(after) : undefined;
-        return { status: answer.status, contentType, body: answer.body, retryAfterS };
-      },
+    return await following(call, { words: 'cases judged' }, (progress) =>
+      runLas(
+        {
+          ...settings,
+          schooljaar,
+          isRunning: schooljaar === running,
+          header: new Clear({
+            autorisatiesleutel: settings.autorisatiesleutel,
+            klantcode: settings.klantcode,
+            klantnaam: settings.klantnaam,
+          }),
+          addresses: { leerlinggegevens, getrapt, leerresultaten },
+          parts: partsOf(call),
+          write: call.has('write'),
+          run: `eduk-${randomUUID().slice(0, 8)}`,
+          now: new Date(now).toISOString(),
+        },
+        async ({ url, method, headers, body }) => {
+          const answer = await dialler.dial(url, {
+            method,
+            // A connection that was kept may be closed just when it is used again; that would look like no answer.
+            headers: { ...headers, connection: 'close' },
+            body,
+            timeoutMs,
+            mostBytes: MOST_BYTES,
+          });
+          const { 'content-type': contentType = '', 'retry-after': after } = answer.headers;
+          const retryAfterS = /^\d{1,5}$/.test(after ?? '') ? Number(after) : undefined;
+          return { status: answer.status, contentType, body: answer.body, retryAfterS };
+        },
+        undefined,
+        (judged, all) => progress.set(judged, all),
+      ),
     );
   } catch (thrown) {
     if (!(thrown instanceof CouldNotRun)) throw thrown;
@@ -213,11 +218,13 @@ async function tryApplication(call: Call, { EaRun, BRIN, MOST_BYTES: mostBytes }
   // Made a while ago, so that a clock that is behind asks for nothing that is to come.
   const run = new EaRun(given, new Date(began - 3_600_000).toISOString(), partsOf(call));
   let finish = () => {};
+  let heard = () => {};
   const finished = new Promise<void>((done) => {
     finish = done;
   });
   const listening = await listen({ ...at, tls, mostBytes }, (asked) => {
     const said = run.answer(asked, call.streams.now());
+    heard();
     // The last answer goes out before the listener is closed.
     if (run.isComplete) setTimeout(finish, 500);
     return said;
@@ -239,7 +246,10 @@ async function tryApplication(call: Call, { EaRun, BRIN, MOST_BYTES: mostBytes }
         ['autorisatiesleutel', sleutel ? 'as in the file' : given.autorisatiesleutel],
       ])}\n\n${paragraph('Let it ask for the roster, twice, in whole and in stages as it can, and deliver results. Ctrl-C ends it.')}\n`,
     );
-    await finished;
+    await following(call, { words: 'calls judged' }, async (progress) => {
+      heard = () => progress.set(run.calls);
+      await finished;
+    });
   } finally {
     clearTimeout(timer);
     for (const name of signals) process.off(name, finish);

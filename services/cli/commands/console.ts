@@ -2,6 +2,7 @@ import { type Config, isLoopback, makeConsoleLink, parseAddress } from '#kernel'
 import type { PageLink } from '#proto/eduk/operator/v1/operator';
 import { operatorKeyOf, writtenAddresses } from '../client.ts';
 import type { Command, Result } from '../command.ts';
+import { nearest } from '../parse.ts';
 import { dutchTime, isoTime, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
 
@@ -27,6 +28,24 @@ function placeIn(to: string, config: Config): URL {
   return given;
 }
 
+/** A link to a page that there is not opens the first one, and what a page does not know is left out: told before anybody follows it. Exits with 2. */
+async function checkPage(page: string, query: URLSearchParams): Promise<void> {
+  const pages = await (await import('../../main.ts')).consolePages();
+  const parts = Object.hasOwn(pages, page) ? pages[page] : undefined;
+  if (!parts) {
+    const near = nearest(page, Object.keys(pages));
+    const meant = near === '' ? '' : ` Did you mean ${near}?`;
+    throw misuse(`The console has no such page.${meant} There are ${Object.keys(pages).join(', ')}.`);
+  }
+  const unknown = [...query.keys()].filter((name) => !parts.includes(name));
+  if (unknown.length > 0)
+    throw misuse(
+      parts.length === 0
+        ? `${page} takes nothing behind a ?.`
+        : `${page} takes behind its ? no other parts than ${parts.join(', ')}.`,
+    );
+}
+
 const isPlace = (text: string): string | undefined =>
   /^(\/(?![/\\])|https?:\/\/)/.test(text) && URL.canParse(text, 'http://console')
     ? undefined
@@ -49,6 +68,9 @@ export const openConsole: Command = {
   async run(call): Promise<Result> {
     const config = call.config();
     const gateway = call.gateway();
+    const asked = call.one('to');
+    const { pathname, search, searchParams } = placeIn(asked ?? '/', config);
+    if (asked !== undefined) await checkPage(pathname, searchParams);
     // Without a gateway that knows this key a link would lead nowhere.
     await gateway.ask('status', {});
     const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
@@ -59,8 +81,6 @@ export const openConsole: Command = {
         `The console at ${config.EDUK_CONSOLE_URL ?? address} is not on loopback: sign in there at your provider.`,
         { who: 'us' },
       );
-    const asked = call.one('to');
-    const { pathname, search } = placeIn(asked ?? '/', config);
     const to = asked === undefined ? '' : `?to=${encodeURIComponent(`${pathname}${search}`)}`;
     const url = `http://${address}/sign-in${to}#${makeConsoleLink(operatorKeyOf(config), call.streams.now())}`;
     return { json: { url }, text: url, said: 'Good for five minutes, once, in a browser on this machine.' };

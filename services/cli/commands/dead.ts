@@ -6,6 +6,7 @@ import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
+import { following, type Stage } from '../progress.ts';
 import { mailboxWord, whoMustAct } from '../words.ts';
 import { named } from './mandate.ts';
 import { moment, momentOf } from './replay.ts';
@@ -220,16 +221,22 @@ const selection = {
 const SELECTS = ['party', 'school', 'code', 'from', 'until'] as const;
 const selects = (call: Call): boolean => SELECTS.some((flag) => call.one(flag) !== undefined);
 
+const keysOf = (keys: readonly unknown[]): Stage => ({ words: 'keys', all: keys.length });
+
 /** Deliveries that the command line names: by key, party, school, fault or time. */
 async function resolve(call: Call, action: 'retry' | 'drop' | 'stop'): Promise<{ keys: number; rows: number }> {
   const which = { ...chosen(call), action };
   const named = call.args('KEY');
   const sum = { keys: 0, rows: 0 };
-  for (const key of named.length === 0 ? [''] : named) {
-    const { keys, rows } = await call.gateway().ask('resolveDeliveries', { ...which, key });
-    sum.keys += keys;
-    sum.rows += Number(rows);
-  }
+  const wanted = named.length === 0 ? [''] : named;
+  await following(call, keysOf(wanted), async (progress) => {
+    for (const key of wanted) {
+      const { keys, rows } = await call.gateway().ask('resolveDeliveries', { ...which, key });
+      sum.keys += keys;
+      sum.rows += Number(rows);
+      progress.add(1);
+    }
+  });
   return sum;
 }
 
@@ -283,10 +290,14 @@ export const retryDead: Command = {
       );
     const retried: Parked[] = [];
     // One after the other: each is a unit of work of its own, and a key that parks again should not hide the next.
-    for (const key of wanted) {
-      const { found } = await gateway.ask('retryParked', { consumer: key.consumer, stream: key.stream, key: key.key });
-      if (found) retried.push(key);
-    }
+    await following(call, keysOf(wanted), async (progress) => {
+      for (const key of wanted) {
+        const { consumer: by, stream: of } = key;
+        const { found } = await gateway.ask('retryParked', { consumer: by, stream: of, key: key.key });
+        if (found) retried.push(key);
+        progress.add(1);
+      }
+    });
     const all = retried.length + sent.keys;
     return {
       json: {

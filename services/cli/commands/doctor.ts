@@ -14,6 +14,7 @@ import type { Call, Command, Result } from '../command.ts';
 import { masterKeyFile, modeOf, openToOthers } from '../place.ts';
 import { bytes, counted, dutchTime, isoTime, paragraph, span, table } from '../print.ts';
 import { asProblem } from '../problem.ts';
+import { following, waiting } from '../progress.ts';
 import { backupsOnly, retention } from '../retention.ts';
 import { whoMustAct } from '../words.ts';
 import { scope } from './freeze.ts';
@@ -161,7 +162,9 @@ async function drillOf(call: Call, config: Config): Promise<{ check: Check; json
   const name = 'restore drill';
   const { backupsFolder, drill } = await keeping();
   try {
-    const done = await drill(config, backupsFolder(config), call.streams.now);
+    const done = await following(call, waiting('Restoring the newest backup aside'), (progress) =>
+      drill(config, backupsFolder(config), call.streams.now, progress),
+    );
     const says = `${done.backup}, ${span(done.ageMs)} old, restored and the same in ${span(done.tookMs)}: ${counted(done.rows, 'row')}`;
     return { check: done.ageMs > OLD_BACKUP_MS ? warn(name, says) : ok(name, says), json: done };
   } catch (thrown) {

@@ -3,9 +3,10 @@ import type { ActiveLicence, Blocker, FlowStep } from '#proto/eduk/gateway/v1/fl
 import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
 import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { readLearners } from '../learners.ts';
+import { type LearnerLine, readLearners } from '../learners.ts';
 import { age, counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { asProblem, errorJson, misuse, Problem } from '../problem.ts';
+import { following } from '../progress.ts';
 import { whoMustAct } from '../words.ts';
 import { lossesJson, lossTable } from './import.ts';
 import { moment, momentOf } from './replay.ts';
@@ -266,7 +267,7 @@ async function byLearner(call: Call, schoolOin: string): Promise<Result> {
   const found = { blockers: [] as object[], has: [] as object[], earlier: [] as object[] };
   let partial = false;
   let failed: Problem | undefined;
-  for (const { line, learner } of lines) {
+  const one = async ({ line, learner }: LearnerLine): Promise<void> => {
     const name = (text: string): string => (lines.length === 1 ? text : `Line ${line}: ${text}`);
     try {
       const answer = await gateway.ask('whyBlocked', { schoolOin, learner });
@@ -282,7 +283,13 @@ async function byLearner(call: Call, schoolOin: string): Promise<Result> {
       failed ??= problem;
       texts.push(name(`${problem.message} (${problem.code})`));
     }
-  }
+  };
+  await following(call, { words: 'learners asked about', all: lines.length }, async (progress) => {
+    for (const line of lines) {
+      await one(line);
+      progress.add(1);
+    }
+  });
   const json = { told: told.join('\n'), ...found, partial };
   return {
     json: failed ? { error: errorJson(failed), ...json } : json,

@@ -17,6 +17,7 @@ import { siteCode as isSite, oin, schoolFlag, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, plain, table } from '../print.ts';
 import { asProblem, errorJson, misuse, Problem, refusalIn } from '../problem.ts';
+import { following, type Progress, type Stage, waiting } from '../progress.ts';
 import { whoMustAct } from '../words.ts';
 import { differenceJson, differenceWords, scopeWords } from './hold.ts';
 import { named } from './mandate.ts';
@@ -27,7 +28,7 @@ const CHUNK = 1024 * 1024;
 const file = [{ name: 'FILE', about: 'The file; - reads standard input.' }] as const;
 
 /** The file in parts, read as they are taken. Throws `Problem` (exit 2) when it cannot be read. */
-async function* chunks(call: Call, name = call.args('FILE')[0]!): AsyncGenerator<Uint8Array> {
+async function* chunks(call: Call, name: string): AsyncGenerator<Uint8Array> {
   if (name !== '-') checkFile(name);
   const stream = name === '-' ? call.streams.stdin : createReadStream(name, { highWaterMark: CHUNK });
   for await (const chunk of stream) {
@@ -48,7 +49,7 @@ function checkFile(name: string): void {
 }
 
 /** The whole file without personal numbers: they leave on this machine, before anything is sent. */
-async function* stripped(call: Call, name: string): AsyncGenerator<Uint8Array> {
+async function* stripped(call: Call, name: string, progress: Progress): AsyncGenerator<Uint8Array> {
   const { stripPgn } = await import('#adapters/edexml');
   const parts: Uint8Array[] = [];
   if (name === '-') for await (const part of chunks(call, name)) parts.push(part);
@@ -57,13 +58,30 @@ async function* stripped(call: Call, name: string): AsyncGenerator<Uint8Array> {
     parts.push(await readFile(name));
   }
   const bytes = stripPgn(Buffer.concat(parts));
+  progress.set(0, bytes.length);
   for (let at = 0; at < bytes.length; at += CHUNK) yield bytes.subarray(at, at + CHUNK);
 }
 
-async function* after<T>(first: T, parts: AsyncIterable<Uint8Array>): AsyncGenerator<T | { chunk: Uint8Array }> {
+/** Parts of a file behind what is said of it. What was taken is counted; then its answer is waited for. */
+async function* after<T>(
+  first: T,
+  parts: AsyncIterable<Uint8Array>,
+  progress: Progress,
+): AsyncGenerator<T | { chunk: Uint8Array }> {
   yield first;
-  for await (const chunk of parts) yield { chunk };
+  for await (const chunk of parts) {
+    yield { chunk };
+    progress.add(chunk.length);
+  }
+  progress.stage(waiting('Sent; waiting for the gateway'));
 }
+
+/** Bytes of a file that are sent. Of standard input nobody knows how many there are. */
+const sending = (name: string): Stage => ({
+  words: 'sent',
+  unit: 'bytes',
+  all: name === '-' ? undefined : statSync(name).size,
+});
 
 async function* alone<T>(one: T): AsyncGenerator<T> {
   yield one;
@@ -128,8 +146,11 @@ const LEFT = 6;
 async function importFile(call: Call, name: string): Promise<Result> {
   const settings = settingsOf(call);
   if (name !== '-') checkFile(name);
-  const parts = call.has('strip-pgn') ? stripped(call, name) : chunks(call, name);
-  const answer = await call.gateway().send('importRoster', after(settings, parts));
+  const gateway = call.gateway();
+  const answer = await following(call, sending(name), (progress) => {
+    const parts = call.has('strip-pgn') ? stripped(call, name, progress) : chunks(call, name);
+    return gateway.send('importRoster', after(settings, parts, progress));
+  });
   const { schoolOin, schoolYear: year, learners, groups, staff, flowId, decision, holdId, difference } = answer;
   const { siteCode, administration, warnings, losses } = answer;
   const part = { siteCode: siteCode || null, administration: administration || null };
@@ -390,7 +411,10 @@ export const pullRoster: Command = {
     };
     if (asked.schoolOin === '' && asked.partyOin === '')
       throw misuse('Name a school or an administration: --school, --party.');
-    const { rosters, names } = await call.gateway().send('pullRoster', alone(asked));
+    const gateway = call.gateway();
+    const { rosters, names } = await following(call, waiting('Asking the administration'), () =>
+      gateway.send('pullRoster', alone(asked)),
+    );
     const lines = rosters.map(({ pull, told, where, holdId, difference, losses }) => ({
       pull: pull!,
       told,
@@ -532,10 +556,12 @@ export const importCatalogue: Command = {
     'Records that are refused are listed with their place in the file, counted from 0; the others are published. Exit status 1 when one was refused.',
   ],
   async run(call): Promise<Result> {
-    if (call.args('FILE')[0] !== '-') checkFile(call.args('FILE')[0]!);
-    const { records, published, unchanged, refusals } = await call
-      .gateway()
-      .send('importCatalogue', after({ partyOin: call.one('party')! }, chunks(call)));
+    const name = call.args('FILE')[0]!;
+    if (name !== '-') checkFile(name);
+    const gateway = call.gateway();
+    const { records, published, unchanged, refusals } = await following(call, sending(name), (progress) =>
+      gateway.send('importCatalogue', after({ partyOin: call.one('party')! }, chunks(call, name), progress)),
+    );
     const refused = refusals.map(({ index, code, where, told }) => ({
       index: Number(index),
       code,

@@ -4,6 +4,7 @@ import { type Config, ConfigError } from '#kernel';
 import type { Call, Command, Result } from '../command.ts';
 import { bytes, counted, list, span } from '../print.ts';
 import { asProblem, misuse, Problem } from '../problem.ts';
+import { following, type Stage, waiting } from '../progress.ts';
 
 /** What works on a gateway's holdings; loaded only by those commands. */
 export const keeping = async () => (await import('../../main.ts')).keeping();
@@ -19,7 +20,8 @@ const unset = (config: Config, databases: boolean, kafka: boolean): string[] =>
     ...(kafka ? (['EDUK_KAFKA_BROKERS'] as const) : []),
   ].flatMap((name) => (config[name] === undefined ? [`${name} is needed`] : []));
 
-const sayTo = (call: Call) => (words: string) => call.streams.err(`${words}\n`);
+/** Before anything is counted. */
+const LOOKING: Stage = waiting('Looking at what is there');
 
 export const move: Command = {
   name: 'move',
@@ -59,7 +61,7 @@ export const move: Command = {
             : 'The other side was not asked: what it may have accepted is not here. See that nobody starts it again.',
         };
       }
-      const moved = await move(config, to, sayTo(call), call.streams.now);
+      const moved = await following(call, LOOKING, (progress) => move(config, to, progress, call.streams.now));
       return {
         json: moved,
         text: list([
@@ -109,7 +111,8 @@ export const backup: Command = {
     const { backup, backupsFolder } = await keeping();
     try {
       const ask = await runningGateway(call, config);
-      const made = await backup(config, call.one('to') ?? backupsFolder(config), ask, sayTo(call), call.streams.now);
+      const to = call.one('to') ?? backupsFolder(config);
+      const made = await following(call, LOOKING, (progress) => backup(config, to, ask, progress, call.streams.now));
       return {
         json: made,
         text: list([
@@ -149,7 +152,9 @@ export const restore: Command = {
     const { restore } = await keeping();
     try {
       const options = { lists: call.one('lists'), withoutLists: call.has('without-lists') };
-      const done = await restore(config, from, options, sayTo(call), call.streams.now);
+      const done = await following(call, LOOKING, (progress) =>
+        restore(config, from, options, progress, call.streams.now),
+      );
       const lost = done.lost.map(
         ({ stream, partition, from, through }) => `${stream} ${partition}: ${from} to ${through}`,
       );

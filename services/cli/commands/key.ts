@@ -8,6 +8,7 @@ import type { Call, Command, Result } from '../command.ts';
 import { openToOthers } from '../place.ts';
 import { age, counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
+import { following } from '../progress.ts';
 import { keeping } from './keep.ts';
 
 const kinds = ['master', 'data', 'index', 'pairwise'] as const;
@@ -103,17 +104,25 @@ const standing = (open: boolean, code: string): string =>
 const result = (keys: ShowKeysResponse | undefined, call: Call): Result =>
   keys === undefined ? {} : { json: json(keys), text: text(keys, call.streams.now()) };
 
-/** Says how many schools are left whenever that changes, until nothing is. */
+/** Says how many schools are left until nothing is: on a terminal over one line, elsewhere whenever that changes. */
 async function follow(call: Call, begun: ShowKeysResponse | undefined): Promise<ShowKeysResponse | undefined> {
   let keys = begun;
-  for (let said = ''; keys?.rotating; ) {
-    const left = keys.keys.filter(({ schoolsLeft }) => schoolsLeft > 0);
-    const words = left.map(({ kind, schoolsLeft }) => `${kind}: ${counted(schoolsLeft, 'school')} to do`).join(', ');
-    if (words !== said && words !== '') call.streams.err(`${words}\n`);
-    said = words;
-    await sleep(LOOK_MS);
-    ({ keys } = await call.gateway().ask('showKeys', {}));
-  }
+  const leftOf = (now: ShowKeysResponse) => now.keys.filter(({ schoolsLeft }) => schoolsLeft > 0);
+  await following(call, { words: 'keys of schools renewed' }, async (progress) => {
+    // Of how many: what was left when it was first looked at, or later where more was asked for meanwhile.
+    let all = 0;
+    for (let said = ''; keys?.rotating; ) {
+      const left = leftOf(keys);
+      const sum = left.reduce((schools, { schoolsLeft }) => schools + schoolsLeft, 0);
+      all = Math.max(all, sum);
+      const words = left.map(({ kind, schoolsLeft }) => `${kind}: ${counted(schoolsLeft, 'school')} to do`).join(', ');
+      if (call.streams.screen && all > 0) progress.set(all - sum, all, left.map(({ kind }) => kind).join(', '));
+      else if (words !== said && words !== '') progress.say(words);
+      said = words;
+      await sleep(LOOK_MS);
+      ({ keys } = await call.gateway().ask('showKeys', {}));
+    }
+  });
   return keys;
 }
 

@@ -1,9 +1,10 @@
 import type { Decision } from '#proto/eduk/core/v1/receipt';
 import { schoolFlag } from '../checks.ts';
-import type { Command, Result } from '../command.ts';
+import type { Call, Command, Result } from '../command.ts';
 import { readLearners, readPairs } from '../learners.ts';
 import { dutchTime, isoTime, table } from '../print.ts';
 import { asProblem, type ErrorJson, errorJson, type Problem, refusalIn } from '../problem.ts';
+import { following } from '../progress.ts';
 
 /** What came of one line. */
 interface Done {
@@ -19,13 +20,14 @@ const FROM_STDIN =
 
 /** Does the same for each line; one that cannot be done does not stop the others. */
 export async function each<Line extends { line: number }>(
+  call: Call,
   lines: readonly Line[],
   ask: (line: Line) => Promise<Done>,
 ): Promise<Result> {
   const done: ({ line: number; flowId?: string; error?: ErrorJson } & object)[] = [];
   const rows: [number, string, string][] = [];
   let failed: Problem | undefined;
-  for (const one of lines)
+  const line = async (one: Line): Promise<void> => {
     try {
       const { flowId, decision, says, json } = await ask(one);
       const refusal = refusalIn(decision);
@@ -40,6 +42,13 @@ export async function each<Line extends { line: number }>(
       done.push({ line: one.line, error: errorJson(problem) });
       rows.push([one.line, `${problem.code}: ${problem.message}`, '']);
     }
+  };
+  await following(call, { words: 'lines', all: lines.length }, async (progress) => {
+    for (const one of lines) {
+      await line(one);
+      progress.add(1);
+    }
+  });
   return {
     json: failed ? { error: errorJson(failed), lines: done } : { lines: done },
     text: table(['line', 'outcome', 'flow'], rows),
@@ -62,7 +71,7 @@ export const forgetLearners: Command = {
   async run(call): Promise<Result> {
     const schoolOin = call.one('school')!;
     const gateway = call.gateway();
-    return each(await readLearners(call.streams), async ({ learner }) => {
+    return each(call, await readLearners(call.streams), async ({ learner }) => {
       const { flowId, decision, destroyedMs } = await gateway.ask('forgetLearner', {
         schoolOin,
         learner,
@@ -94,7 +103,7 @@ export const keepLearners: Command = {
   async run(call): Promise<Result> {
     const schoolOin = call.one('school')!;
     const gateway = call.gateway();
-    return each(await readLearners(call.streams), async ({ learner }) => {
+    return each(call, await readLearners(call.streams), async ({ learner }) => {
       const { flowId, decision } = await gateway.ask('keepLearner', { schoolOin, learner });
       return { flowId, decision, says: 'kept', json: { kept: decision?.outcome === 'LearnerKept' } };
     });
@@ -114,7 +123,7 @@ export const replaceNumbers: Command = {
   async run(call): Promise<Result> {
     const schoolOin = call.one('school')!;
     const gateway = call.gateway();
-    return each(await readPairs(call.streams), async ({ before, after }) => {
+    return each(call, await readPairs(call.streams), async ({ before, after }) => {
       const { changed } = await gateway.ask('replaceNumber', { schoolOin, before, after });
       return { says: changed ? 'replaced' : 'it was so', json: { changed } };
     });

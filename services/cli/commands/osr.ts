@@ -5,6 +5,7 @@ import { day, oin, school, schoolNamed } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { counted, isoTime, list, table } from '../print.ts';
 import { errorJson, misuse, Problem } from '../problem.ts';
+import { following, waiting } from '../progress.ts';
 import { services, whoMustAct } from '../words.ts';
 import { endpointJson, named } from './mandate.ts';
 
@@ -122,12 +123,11 @@ export const syncOsr: Command = {
       schoolNamed,
     );
     if (call.has('schools') && schools.length === 0) throw misuse('--schools names a file without a school.');
-    const answer = await call
-      .gateway()
-      .send(
-        'syncRegister',
-        parts({ partyOins: [...call.all('party')], date, dryRun, approve: call.one('approve') ?? '' }, schools),
-      );
+    const gateway = call.gateway();
+    const first = { partyOins: [...call.all('party')], date, dryRun, approve: call.one('approve') ?? '' };
+    const answer = await following(call, waiting('Comparing with OSR'), () =>
+      gateway.send('syncRegister', parts(first, schools)),
+    );
     const lines = [...answer.lines].sort((a, b) => rank(a) - rank(b));
     const run = answer.run ?? RegisterRun.fromPartial({});
     const counts = list([

@@ -2,6 +2,7 @@ import type { PreflightLine, PreflightMessage } from '#proto/eduk/gateway/v1/flo
 import { day, oin, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { counted, list, paragraph, table } from '../print.ts';
+import { following } from '../progress.ts';
 import { whoMustAct } from '../words.ts';
 
 const langs = ['nl', 'en'] as const;
@@ -69,15 +70,22 @@ export const preflight: Command = {
     const messages: PreflightMessage[] = [];
     let lookedAt = 0;
     let on = '';
-    for (let cursor = '', pages = 0; pages === 0 || cursor !== ''; pages++) {
-      const { preflight: page } = await gateway.ask('showPreflight', { asked: { ...asked, cursor }, partyOin }, 60_000);
-      lines.push(...(page?.lines ?? []));
-      // A party of which lines stand on several pages is written to once for each.
-      messages.push(...(page?.messages ?? []));
-      lookedAt += page?.lookedAt ?? 0;
-      on = page?.day ?? '';
-      cursor = page?.cursor ?? '';
-    }
+    await following(call, { words: 'open lines looked at' }, async (progress) => {
+      for (let cursor = '', pages = 0; pages === 0 || cursor !== ''; pages++) {
+        const { preflight: page } = await gateway.ask(
+          'showPreflight',
+          { asked: { ...asked, cursor }, partyOin },
+          60_000,
+        );
+        lines.push(...(page?.lines ?? []));
+        // A party of which lines stand on several pages is written to once for each.
+        messages.push(...(page?.messages ?? []));
+        lookedAt += page?.lookedAt ?? 0;
+        on = page?.day ?? '';
+        cursor = page?.cursor ?? '';
+        progress.set(lookedAt);
+      }
+    });
     const failing = new Set(lines.map((line) => [line.buyerOin, line.orderId, line.lineId].join(' '))).size;
     const json = {
       day: on,

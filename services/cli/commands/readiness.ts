@@ -3,6 +3,7 @@ import { day, oin, schoolFlag, schoolYear } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { counted, list, paragraph, table } from '../print.ts';
 import { misuse } from '../problem.ts';
+import { following } from '../progress.ts';
 import { whoMustAct } from '../words.ts';
 
 /** Rows on a page of the gateway's. */
@@ -133,16 +134,23 @@ export const readiness: Command = {
     let days: ReadinessDay[] = [];
     let year = '';
     let daysLeft = 0;
-    for (let cursor = '', pages = 0; pages === 0 || cursor !== ''; pages++) {
-      const { readiness: page } = await gateway.ask('showReadiness', { asked: { ...asked, cursor }, partyOin }, 60_000);
-      rows.push(...(page?.rows ?? []));
-      causes.push(...(page?.chase ?? []));
-      // Days are of the products of a page: those of the first stand for a school that has more.
-      if (pages === 0) days = page?.days ?? [];
-      year = page?.schoolYear ?? '';
-      daysLeft = page?.daysLeft ?? 0;
-      cursor = page?.cursor ?? '';
-    }
+    await following(call, { words: schoolOin ? 'rows counted' : 'schools counted' }, async (progress) => {
+      for (let cursor = '', pages = 0; pages === 0 || cursor !== ''; pages++) {
+        const { readiness: page } = await gateway.ask(
+          'showReadiness',
+          { asked: { ...asked, cursor }, partyOin },
+          60_000,
+        );
+        rows.push(...(page?.rows ?? []));
+        causes.push(...(page?.chase ?? []));
+        // Days are of the products of a page: those of the first stand for a school that has more.
+        if (pages === 0) days = page?.days ?? [];
+        year = page?.schoolYear ?? '';
+        daysLeft = page?.daysLeft ?? 0;
+        cursor = page?.cursor ?? '';
+        progress.set(rows.length);
+      }
+    });
     if (schoolOin) rows.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
     const chase = together(causes);
     const { firstDay } = asked;

@@ -6,6 +6,7 @@ import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { errorJson, Problem, refusalIn } from '../problem.ts';
+import { following } from '../progress.ts';
 import { named } from './mandate.ts';
 import { countedText, follow, jobJson } from './replay.ts';
 
@@ -87,14 +88,18 @@ export const runReconcile: Command = {
         'This party cannot be asked about any school. It has no endpoint holdings, which it says and you register; or no mandate entitlement, which a school gives it (eduk mandate list).',
       );
     let failed: Problem | undefined;
-    for (const school of schools)
-      try {
-        await gateway.ask('reconcile', { partyOin, schoolOin: school });
-      } catch (thrown) {
-        // What one school comes to says nothing of the others; what it was stands in the list.
-        if (!(thrown instanceof Problem) || schools.length === 1) throw thrown;
-        failed = thrown;
+    await following(call, { words: 'schools asked about', all: schools.length }, async (progress) => {
+      for (const school of schools) {
+        try {
+          await gateway.ask('reconcile', { partyOin, schoolOin: school });
+        } catch (thrown) {
+          // What one school comes to says nothing of the others; what it was stands in the list.
+          if (!(thrown instanceof Problem) || schools.length === 1) throw thrown;
+          failed = thrown;
+        }
+        progress.add(1);
       }
+    });
     const { reconciliations, names } = await gateway.ask('listReconciliations', {
       partyOin,
       schoolOin,
@@ -169,15 +174,18 @@ export const showReconcile: Command = {
 
 async function differencesOf(call: Call, partyOin: string, schoolOin: string, most: number) {
   const gateway = call.gateway();
-  const found = [];
-  for (let after = ''; ; ) {
-    const limit = Math.min(PAGE, most - found.length);
-    const { differences, more } = await gateway.ask('listDifferences', { partyOin, schoolOin, after, limit });
-    found.push(...differences);
-    const last = differences.at(-1);
-    if (!more || !last || found.length >= most) return found;
-    after = last.key;
-  }
+  return following(call, { words: 'differences read' }, async (progress) => {
+    const found = [];
+    for (let after = ''; ; ) {
+      const limit = Math.min(PAGE, most - found.length);
+      const { differences, more } = await gateway.ask('listDifferences', { partyOin, schoolOin, after, limit });
+      found.push(...differences);
+      progress.set(found.length);
+      const last = differences.at(-1);
+      if (!more || !last || found.length >= most) return found;
+      after = last.key;
+    }
+  });
 }
 
 /** What the party removes itself: nothing that is sent takes away what nobody gave. */

@@ -6,10 +6,10 @@ import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, span, table } from '../print.ts';
 import { Problem, refusalIn } from '../problem.ts';
+import { following } from '../progress.ts';
 import { mailboxWord, services } from '../words.ts';
 import { named } from './mandate.ts';
 
-const BAR = 24;
 /** What `eduk replay run` gives where nothing else is said. */
 const RATE = 50;
 
@@ -158,27 +158,24 @@ const causes: Readonly<Record<string, string>> = {
 
 const isBegun = ({ startedMs }: ReplayJob): boolean => startedMs > 0n;
 
-/** One line that is written over: how far it is. */
-function bar(job: ReplayJob): string {
-  const isCounting = job.state === 'counting';
-  const settled = job.sent + job.untold + job.refused + job.withheld + job.gone + job.leftOut;
-  const [done, all] = isCounting ? [n(job.looked), n(job.toLook)] : [n(settled), n(job.toSend)];
-  const share = all === 0 ? 1 : Math.min(1, done / all);
-  const full = Math.round(share * BAR);
-  const left = isCounting || job.rate === 0 ? '' : `, ${span(((all - done) / job.rate) * 1000)} left`;
-  const errors = job.errors > 0n ? `, ${counted(job.errors, 'failure')}` : '';
-  return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}] ${Math.floor(share * 100)} %  ${done} of ${all} ${isCounting ? 'looked at' : 'sent'}${errors}${left}`;
-}
+const COUNTING = { words: 'looked at' };
+const SENDING = { words: 'sent' };
 
-/** Follows it until it rests; on a terminal with a bar. */
+/** Follows it until it rests, and shows how far it is. */
 export async function follow(call: Call, jobId: string): Promise<ReplayJob> {
-  const shows = call.streams.isTerminal === true && !call.json;
   let last: ReplayJob | undefined;
-  for await (const { replay } of call.gateway().watch('watchReplay', { jobId })) {
-    last = replay!;
-    if (shows) call.streams.err(`\r${bar(last)}\x1b[K`);
-  }
-  if (shows) call.streams.err('\r\x1b[K');
+  await following(call, COUNTING, async (progress) => {
+    let isCounting = true;
+    for await (const { replay } of call.gateway().watch('watchReplay', { jobId })) {
+      const job = replay!;
+      last = job;
+      if (isCounting && job.state !== 'counting') progress.stage(SENDING);
+      isCounting = job.state === 'counting';
+      const settled = job.sent + job.untold + job.refused + job.withheld + job.gone + job.leftOut;
+      if (isCounting) progress.set(n(job.looked), n(job.toLook));
+      else progress.set(n(settled), n(job.toSend), job.errors > 0n ? counted(job.errors, 'failure') : '');
+    }
+  });
   if (!last)
     throw new Problem('peer.unavailable', 'The gateway stopped telling of the replay; eduk replay status shows it.');
   return last;

@@ -6,6 +6,7 @@ import { oin, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { bytes, counted, dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
+import { following, waiting } from '../progress.ts';
 
 export const exportSchool: Command = {
   name: 'school export',
@@ -30,7 +31,10 @@ export const exportSchool: Command = {
     const asked = async function* () {
       yield { schoolOin, folder };
     };
-    const { files, forgetting, losses } = await call.gateway().send('exportSchool', asked());
+    const gateway = call.gateway();
+    const { files, forgetting, losses } = await following(call, waiting('The gateway writes the files'), () =>
+      gateway.send('exportSchool', asked()),
+    );
     return {
       json: {
         schoolOin,

@@ -5,6 +5,7 @@ import { day, oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, isoTime, list, paragraph, span, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
+import { following } from '../progress.ts';
 
 /** Codes that a table names; --json has all. */
 const SHOWN_CODES = 5;
@@ -222,10 +223,10 @@ async function writeMonth(call: Call, month: string, folder: string, named: stri
   if (named !== undefined && parties.length === 0) throw new Problem('state.missing', 'No party has this OIN.');
   const files: string[] = [];
   mkdirSync(folder, { recursive: true });
-  for (const { oin: partyOin, name } of parties) {
+  const write = async ({ oin: partyOin, name }: { oin: string; name: string }): Promise<void> => {
     const { scorecard } = await gateway.ask('showScorecard', { partyOin, fromDay, untilDay });
     // Schools that were only spoken of have no file, unless they were asked for.
-    if (scorecard!.days.length === 0 && named === undefined) continue;
+    if (scorecard!.days.length === 0 && named === undefined) return;
     for (const [end, text] of [
       ['json', `${JSON.stringify(cardJson(scorecard!, name), undefined, 2)}\n`],
       ['csv', csvOf(scorecard!)],
@@ -234,7 +235,13 @@ async function writeMonth(call: Call, month: string, folder: string, named: stri
       writeFileSync(file, text);
       files.push(file);
     }
-  }
+  };
+  await following(call, { words: 'parties looked at', all: parties.length }, async (progress) => {
+    for (const party of parties) {
+      await write(party);
+      progress.add(1);
+    }
+  });
   return {
     json: { month, files },
     text: files.length === 0 ? `Nothing was exchanged in ${month} that is kept.` : files.join('\n'),

@@ -17,6 +17,7 @@ import type * as op from '#proto/eduk/operator/v1/operator';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { endFreeze, setFreeze } from '../intake/freezes.ts';
+import { requireKnown } from '../reads/known.ts';
 import type { Door } from '../submission.ts';
 import { decisionOf } from './decision.ts';
 import { personOf } from './merges.ts';
@@ -103,6 +104,7 @@ export const freezeUnary = {
           isOf(freeze.schoolOin, request.schoolOin) &&
           isOf(freeze.partyOin, request.partyOin),
       );
+    if (freezes.length === 0) await requireKnown({ door }, request);
     const named = new Set(freezes.flatMap(({ freeze }) => [freeze.schoolOin, freeze.partyOin]));
     const names = [...named].flatMap((oin) => {
       const name = chain.party(oin)?.name;

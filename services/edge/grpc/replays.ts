@@ -17,6 +17,7 @@ import {
   runReplay,
   stopReplay,
 } from '../intake/replays.ts';
+import { requireKnown } from '../reads/known.ts';
 import { kinds } from '../reconcile/index.ts';
 import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import { decisionOf } from './decision.ts';
@@ -98,6 +99,7 @@ export const replayUnary = {
   },
   listReplays: async (request: op.ListReplaysRequest, { door }: Gate): Promise<op.ListReplaysResponse> => {
     const { replays } = await door.services.delivery.listReplays(request);
+    if (replays.length === 0) await requireKnown({ door }, { partyOin: request.partyOin, schoolOin: '' });
     const named = new Set(replays.flatMap(({ selection }) => [selection!.partyOin, selection!.schoolOin]));
     const names = [...named].flatMap((oin) => {
       const name = door.chain.party(oin)?.name;
