@@ -129,6 +129,39 @@ test('of a learner the answer goes as far back as each owner and the flows do', 
   ]);
 });
 
+test('of a learner with more than flows look for, the answer says that it does not go back', async () => {
+  const asked: FindFlowsRequest[] = [];
+  const owner = (name: string, most: number) => ({
+    listSubjects: async () => ({
+      subjects: Array.from({ length: most }, (_, i) => ({ subject: `${name}-${i}`, partyOins: [], services: [] })),
+      coveredFromMs: 0n,
+      learners: ['lt_a'],
+    }),
+  });
+  const gate = {
+    door: {
+      clock: { now: () => 5_000 },
+      chain: { party: () => undefined },
+      services: { vault: { identify: async () => ({ identified: [{ token: 'lt_a' }] }) } },
+      asked: {
+        orders: owner('order', 2_001),
+        entitlements: owner('licence', 1_000),
+        access: owner('launch', 1_000),
+        results: owner('result', 1_000),
+        flows: {
+          async findFlows(request: FindFlowsRequest) {
+            asked.push(request);
+            return { flows: [], coveredFromMs: 0n, more: false };
+          },
+        },
+      },
+    },
+  } as unknown as Gate;
+  const request = { schoolOin: '0000000700012AB00000', learner: { lasKey: '1' } };
+  expect(await searchFlows(ListFlowsRequest.fromPartial(request), gate)).toMatchObject({ coveredFromMs: 5_000n });
+  expect(asked[0]!.subjects.length).toBe(5_000);
+});
+
 test('by an EAN what is about its orders is found, of a school its licences too, and what was not looked through is said', async () => {
   const asked: FindFlowsRequest[] = [];
   const looked: object[] = [];

@@ -18,6 +18,8 @@ const DAY_MS = 86_400_000;
 const EAN = /^\d{13}$/;
 /** Orders, and entitlements, of one product that are looked for. */
 const MOST_OF_PRODUCT = 1_000;
+/** Things of one learner that are looked for. */
+const MOST_OF_LEARNER = 5_000;
 /** Pages of a school's entitlements, of 5,000 each, that are looked through for a product. */
 const PAGES_OF_SCHOOL = 4;
 const FLOW = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -190,10 +192,13 @@ async function ofLearner(
     [access, ['access']],
     [results, ['results']],
   ];
+  const all = answered.flatMap(([{ subjects }, services]) => subjects.map((one) => ({ ...one, services })));
+  // Of what is left out it is not known when it came.
+  const cutMs = all.length > MOST_OF_LEARNER ? BigInt(gate.door.clock.now()) : 0n;
   return {
     learners: entitlements.learners,
-    subjects: answered.flatMap(([{ subjects }, services]) => subjects.map((one) => ({ ...one, services }))),
-    coveredFromMs: answered.reduce((last, [{ coveredFromMs }]) => (coveredFromMs > last ? coveredFromMs : last), 0n),
+    subjects: all.slice(0, MOST_OF_LEARNER),
+    coveredFromMs: answered.reduce((last, [{ coveredFromMs }]) => (coveredFromMs > last ? coveredFromMs : last), cutMs),
   };
 }
 
