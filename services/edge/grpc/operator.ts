@@ -4,14 +4,12 @@ import {
   describeError,
   dutchDay,
   GatewayError,
-  isBrin,
   isChangeHold,
   isDay,
   isRosterKind,
   isSchoolYear,
   log,
   newId,
-  schoolOin as oinOfSchool,
   seenForgetHold,
 } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
@@ -53,7 +51,7 @@ import { saidOf, UWLR } from '../out/results.ts';
 import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKeys, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
-import { requireKnown } from '../reads/known.ts';
+import { requireKnown, schoolNamed } from '../reads/known.ts';
 import { launches } from '../reads/launches.ts';
 import { isOfSchool } from '../reads/mandates.ts';
 import { preflight } from '../reads/preflight.ts';
@@ -585,7 +583,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const { schoolOin, partyOin } = request;
     if (found.flows.length === 0 && !found.more)
       await requireKnown(gate, {
-        schoolOin: isBrin(schoolOin) ? oinOfSchool(schoolOin) : schoolOin,
+        schoolOin: schoolNamed(schoolOin),
         partyOin: partyOin === operator.oin ? '' : partyOin,
       });
     return found;

@@ -8,6 +8,7 @@ import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { flowNow } from './flows.ts';
+import { schoolNamed } from './known.ts';
 import { tokenFor } from './names.ts';
 
 /** What an operator looks for, and how everything is. */
@@ -57,7 +58,7 @@ export async function searchFlows(
     throw new GatewayError('wire.invalid', 'No message is in such a state.', { where: 'state' });
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
-  const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;
+  const school = schoolNamed(request.schoolOin);
   const { flows } = gate.door.asked;
   const ask = {
     ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, fromMs, beforeMs, after },
@@ -204,10 +205,11 @@ async function ofLearner(
 
 /** Of a party's own messages. Faults: none of its own; of others nothing is found. */
 export async function searchOwnFlows(
-  { schoolOin, ...asked }: SearchFlowsRequest,
+  { schoolOin: named, ...asked }: SearchFlowsRequest,
   caller: Caller,
   gate: Gate,
 ): Promise<SearchFlowsResponse> {
+  const schoolOin = schoolNamed(named);
   // A token for one school knows of that school alone.
   if (caller.school !== undefined && schoolOin !== '' && schoolOin !== caller.school)
     return { flows: [], coveredFromMs: 0n, more: false, next: '' };
