@@ -251,6 +251,18 @@ describe('a count', () => {
     bench.advance(60_000);
     expect(only(bench)).toMatchObject({ name: 'GrantRefused', value: { code: 'state.missing' } });
   });
+  test('is told of what waits, however much of the whole school waits before it', async () => {
+    const bench = open();
+    for (let i = 0; i < 1_001; i++) grant(bench, `a${i}`, { learner: '' }, 'append');
+    grant(bench, 'of-anna', { learner: 'anna' });
+    grant(bench, 'z', { learner: 'anna' });
+    const asked = { schoolOin: school, learner: 'anna' };
+    expect(await bench.client(EntitlementsServiceDefinition).listSubjects(asked)).toMatchObject({
+      subjects: [{ subject: 'of-anna' }, { subject: 'z' }],
+      coveredFromMs: 0n,
+    });
+  });
+
   test('takes back the rights of all tokens of a learner; becoming one, or two again, takes back none', async () => {
     const bench = open();
     publish(bench);

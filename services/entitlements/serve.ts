@@ -113,15 +113,15 @@ const waitingGrants = (engine: EngineView, request: Asked): EntitlementMessage[]
         (request.learner === '' ||
           (holder?.learner === '' && (holder.group === '' || request.groups.includes(holder.group))) ||
           request.tokens.includes(holder?.learner ?? '')),
-    )
-    .slice(0, MOST);
+    );
 
 /** `tokens`: of the learner that is asked for. */
 type Asked = ListEntitlementsRequest & { tokens: readonly string[] };
 
 function listEntitlements(engine: EngineView, asked: ListEntitlementsRequest): ListEntitlementsResponse {
   const request: Asked = { ...asked, tokens: same.tokensOf(engine, asked.schoolOin, asked.learner) };
-  const found: EntitlementMessage[] = request.waiting && request.after === '' ? waitingGrants(engine, request) : [];
+  const found: EntitlementMessage[] =
+    request.waiting && request.after === '' ? waitingGrants(engine, request).slice(0, MOST) : [];
   const limit = found.length + Math.min(request.limit || DEFAULT_LIMIT, MOST);
   const slash = request.after.indexOf('/');
   const after: Place | undefined =

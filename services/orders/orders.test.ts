@@ -269,6 +269,21 @@ describe('reading', () => {
 });
 
 describe('a learner', () => {
+  test('of more orders than are told is told of so many, and that they do not go back', async () => {
+    const { bench, publish, place } = start();
+    publish('book');
+    place('stands', [{ learner: 'anna' }]);
+    const subjects = () => bench.client(OrdersServiceDefinition).listSubjects({ schoolOin: SCHOOL, learner: 'anna' });
+    expect(await subjects()).toMatchObject({ subjects: [{ subject: 'stands' }], coveredFromMs: 0n });
+    for (let i = 0; i < 1_000; i++)
+      bench.append('OrderSubmitted', sent(`waits-${i}`, [{ learner: 'anna', productId: 'unknown' }]), SCHOOL, {
+        school: SCHOOL,
+      });
+    bench.run();
+    const told = await subjects();
+    expect([told.subjects.length, told.coveredFromMs]).toEqual([1_000, BigInt(bench.now())]);
+  });
+
   test('of two tokens is found in orders by either, and the same order sent by the other number is the same', async () => {
     const { bench, publish, place, list, types } = start();
     publish('book');

@@ -45,17 +45,19 @@ export function serve(engine: EngineView): readonly Implementation[] {
       },
       listOrders: (asked) => listOrders(engine, asked),
       listSubjects({ schoolOin, learner }) {
-        const asked = { schoolOin, learner, limit: MOST, waiting: true };
-        const { orders, next } = listOrders(engine, ListOrdersRequest.fromPartial(asked));
+        const asked = ListOrdersRequest.fromPartial({ schoolOin, learner, limit: MOST });
+        const waiting = waitingFor(engine, { ...asked, tokens: same.tokensOf(engine, schoolOin, learner) });
+        const { orders: standing, next } = listOrders(engine, asked);
+        const orders = [...waiting, ...standing];
         return {
           // Who buys places, places again and cancels; who sells confirms.
-          subjects: orders.map(({ orderId, buyerOin, lines }) => ({
+          subjects: orders.slice(0, MOST).map(({ orderId, buyerOin, lines }) => ({
             subject: orderId,
             partyOins: [...new Set([buyerOin, ...lines.map(({ line }) => line?.sellerOin ?? '')])],
             services: [],
           })),
           // In the order of their ids: of those behind the last it is not known when they came.
-          coveredFromMs: next === '' ? 0n : BigInt(engine.now()),
+          coveredFromMs: next === '' && orders.length <= MOST ? 0n : BigInt(engine.now()),
         };
       },
     }),
@@ -64,7 +66,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
 
 function listOrders(engine: EngineView, asked: ListOrdersRequest): ListOrdersResponse {
   const filter: Filter = { ...asked, tokens: same.tokensOf(engine, asked.schoolOin, asked.learner) };
-  const orders: OrderRow[] = filter.waiting && filter.after === '' ? waitingFor(engine, filter) : [];
+  const orders: OrderRow[] = filter.waiting && filter.after === '' ? waitingFor(engine, filter).slice(0, MOST) : [];
   const limit = orders.length + Math.min(filter.limit || DEFAULT_LIMIT, MOST);
   let looked = 0;
   let last = '';
@@ -179,8 +181,7 @@ const waitingFor = (engine: EngineView, filter: Filter): OrderRow[] =>
       (filter.learner === '' || lines.some(({ learner }) => filter.tokens.includes(learner))),
   )
     .flatMap((order) => seenBy(order, filter.partyOin) ?? [])
-    .filter((order) => matches(order, filter))
-    .slice(0, MOST);
+    .filter((order) => matches(order, filter));
 
 /** Orders that are accepted and lack a product, one per buyer and id. With `orderId`, others are not decoded. */
 function waitingOrders(engine: EngineView, wanted: (sent: OrderSubmitted) => boolean, orderId?: string): OrderRow[] {

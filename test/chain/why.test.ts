@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Fault as Code, dutchDay } from '#kernel';
+import { brinOf, type Fault as Code, dutchDay } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { Blocker, WhyBlockedRequest, WhyBlockedResponse } from '#proto/eduk/gateway/v1/flow';
 import { edexml } from './files.ts';
@@ -465,6 +465,21 @@ test('nothing known and nothing wrong: empty, in a sentence', async () => {
   await grant(of);
   await nothingBlocks(of);
   expect(await publisher.flows.whyBlocked({ orderId: of.orderId })).toMatchObject({ blockers: [] });
+});
+
+test('a school is named by its BRIN too, and one that nobody knows is what is said to be unknown', async () => {
+  const of = await aSchool();
+  await publish(of);
+  await mandate(of);
+  const brin = brinOf(of.oin)!;
+  const byBrin = { schoolOin: brin, productId: of.productId };
+  for (const by of [of.school.flows, publisher.flows, at.operator])
+    expect((await by.whyBlocked(byBrin)).told).toBe('Nothing was ordered or granted under this.');
+  for (const asked of [{ productId: of.productId }, { productId: '9789000099999' }, { learner: of.ref }]) {
+    const refused = await refusedCall(at.operator.whyBlocked({ schoolOin: newSchool(), ...asked }));
+    expect(refused.all).toContain('school is not known here');
+    expectTold(refused, 'state.missing', [], 'school_oin');
+  }
 });
 
 test('a party learns of its own only', async () => {

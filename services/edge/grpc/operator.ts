@@ -4,7 +4,6 @@ import {
   describeError,
   dutchDay,
   GatewayError,
-  isBrin,
   isChangeHold,
   isDay,
   isRosterKind,
@@ -14,7 +13,6 @@ import {
   MANDATES_WEBHOOK,
   NOT_SENT,
   newId,
-  schoolOin as oinOfSchool,
   SERVICE_WEBHOOKS,
   seenForgetHold,
   UWLR,
@@ -60,7 +58,7 @@ import { saidOf } from '../out/results.ts';
 import { HOLDINGS, webhookKeys, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
-import { requireKnown } from '../reads/known.ts';
+import { requireKnown, schoolNamed } from '../reads/known.ts';
 import { launches } from '../reads/launches.ts';
 import { isOfSchool } from '../reads/mandates.ts';
 import { preflight } from '../reads/preflight.ts';
@@ -596,7 +594,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const { schoolOin, partyOin } = request;
     if (found.flows.length === 0 && !found.more)
       await requireKnown(gate, {
-        schoolOin: isBrin(schoolOin) ? oinOfSchool(schoolOin) : schoolOin,
+        schoolOin: schoolNamed(schoolOin),
         partyOin: partyOin === operator.oin ? '' : partyOin,
       });
     return found;

@@ -1,6 +1,12 @@
-import { GatewayError } from '#kernel';
+import { GatewayError, isBrin, schoolOin } from '#kernel';
 import type { Gate } from '../gate.ts';
 import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
+
+/** The OIN of a school that was named by its BRIN; anything else as it is. */
+export const schoolNamed = (text: string): string => {
+  const brin = text.toUpperCase();
+  return isBrin(brin) ? schoolOin(brin) : text;
+};
 
 /**
  * Nothing of who is unknown is not nothing that waits, or differs: what finds nothing asks this. Faults: state.missing for a party that

@@ -6,9 +6,11 @@ import {
   FlowRow,
   type GetFlowRequest,
 } from '#proto/eduk/flows/v1/flows';
+import { SearchFlowsRequest } from '#proto/eduk/gateway/v1/flow';
 import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
+import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
-import { searchFlows } from './search.ts';
+import { searchFlows, searchOwnFlows } from './search.ts';
 
 const SENDER = '00000001000000000002';
 
@@ -129,6 +131,39 @@ test('of a learner the answer goes as far back as each owner and the flows do', 
   ]);
 });
 
+test('of a learner with more than flows look for, the answer says that it does not go back', async () => {
+  const asked: FindFlowsRequest[] = [];
+  const owner = (name: string, most: number) => ({
+    listSubjects: async () => ({
+      subjects: Array.from({ length: most }, (_, i) => ({ subject: `${name}-${i}`, partyOins: [], services: [] })),
+      coveredFromMs: 0n,
+      learners: ['lt_a'],
+    }),
+  });
+  const gate = {
+    door: {
+      clock: { now: () => 5_000 },
+      chain: { party: () => undefined },
+      services: { vault: { identify: async () => ({ identified: [{ token: 'lt_a' }] }) } },
+      asked: {
+        orders: owner('order', 2_001),
+        entitlements: owner('licence', 1_000),
+        access: owner('launch', 1_000),
+        results: owner('result', 1_000),
+        flows: {
+          async findFlows(request: FindFlowsRequest) {
+            asked.push(request);
+            return { flows: [], coveredFromMs: 0n, more: false };
+          },
+        },
+      },
+    },
+  } as unknown as Gate;
+  const request = { schoolOin: '0000000700012AB00000', learner: { lasKey: '1' } };
+  expect(await searchFlows(ListFlowsRequest.fromPartial(request), gate)).toMatchObject({ coveredFromMs: 5_000n });
+  expect(asked[0]!.subjects.length).toBe(5_000);
+});
+
 test('by an EAN what is about its orders is found, of a school its licences too, and what was not looked through is said', async () => {
   const asked: FindFlowsRequest[] = [];
   const looked: object[] = [];
@@ -167,6 +202,23 @@ test('by an EAN what is about its orders is found, of a school its licences too,
   expect(await search({ text: '9789000000019', schoolOin }, 3)).toEqual([]);
   expect(subjects().slice(1)).toEqual(['order-1', 'e1', 'e2', 'e3']);
   expect(await search({ text: '9789000000019', schoolOin }, 9, 'more')).toEqual(['entitlements', 'orders']);
+});
+
+test('a token for one school finds by its BRIN, as school or as text, and nothing by that of another', async () => {
+  const [school, own] = ['0000000700012AB00000', flow('')];
+  const asked: FindFlowsRequest[] = [];
+  const findFlows = async (request: FindFlowsRequest) => {
+    asked.push(request);
+    return { flows: [own], coveredFromMs: 0n, more: false, next: '' };
+  };
+  const gate = { door: { chain: { party: () => undefined }, asked: { flows: { findFlows } } } } as unknown as Gate;
+  const caller = { kind: 'party', oin: SENDER, school } as unknown as Caller;
+  const found = async (request: Partial<SearchFlowsRequest>) =>
+    (await searchOwnFlows(SearchFlowsRequest.fromPartial(request), caller, gate)).flows.map(({ flowId }) => flowId);
+  for (const request of [{ schoolOin: '12AB' }, { schoolOin: '12ab' }, { text: '12AB' }, { schoolOin: school }])
+    expect(await found(request), JSON.stringify(request)).toEqual([own.flowId]);
+  expect(asked.map(({ schoolOin, partyOin }) => [schoolOin, partyOin])).toEqual(asked.map(() => [school, SENDER]));
+  for (const request of [{ schoolOin: '34CD' }, { text: '34CD' }]) expect(await found(request)).toEqual([]);
 });
 
 test('a state that no message is in is refused, not searched', async () => {

@@ -8,6 +8,7 @@ import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { flowNow } from './flows.ts';
+import { schoolNamed } from './known.ts';
 import { tokenFor } from './names.ts';
 
 /** What an operator looks for, and how everything is. */
@@ -18,6 +19,8 @@ const DAY_MS = 86_400_000;
 const EAN = /^\d{13}$/;
 /** Orders, and entitlements, of one product that are looked for. */
 const MOST_OF_PRODUCT = 1_000;
+/** Things of one learner that are looked for. */
+const MOST_OF_LEARNER = 5_000;
 /** Pages of a school's entitlements, of 5,000 each, that are looked through for a product. */
 const PAGES_OF_SCHOOL = 4;
 const FLOW = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -55,7 +58,7 @@ export async function searchFlows(
     throw new GatewayError('wire.invalid', 'No message is in such a state.', { where: 'state' });
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
-  const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;
+  const school = schoolNamed(request.schoolOin);
   const { flows } = gate.door.asked;
   const ask = {
     ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, fromMs, beforeMs, after },
@@ -190,19 +193,23 @@ async function ofLearner(
     [access, ['access']],
     [results, ['results']],
   ];
+  const all = answered.flatMap(([{ subjects }, services]) => subjects.map((one) => ({ ...one, services })));
+  // Of what is left out it is not known when it came.
+  const cutMs = all.length > MOST_OF_LEARNER ? BigInt(gate.door.clock.now()) : 0n;
   return {
     learners: entitlements.learners,
-    subjects: answered.flatMap(([{ subjects }, services]) => subjects.map((one) => ({ ...one, services }))),
-    coveredFromMs: answered.reduce((last, [{ coveredFromMs }]) => (coveredFromMs > last ? coveredFromMs : last), 0n),
+    subjects: all.slice(0, MOST_OF_LEARNER),
+    coveredFromMs: answered.reduce((last, [{ coveredFromMs }]) => (coveredFromMs > last ? coveredFromMs : last), cutMs),
   };
 }
 
 /** Of a party's own messages. Faults: none of its own; of others nothing is found. */
 export async function searchOwnFlows(
-  { schoolOin, ...asked }: SearchFlowsRequest,
+  { schoolOin: named, ...asked }: SearchFlowsRequest,
   caller: Caller,
   gate: Gate,
 ): Promise<SearchFlowsResponse> {
+  const schoolOin = schoolNamed(named);
   // A token for one school knows of that school alone.
   if (caller.school !== undefined && schoolOin !== '' && schoolOin !== caller.school)
     return { flows: [], coveredFromMs: 0n, more: false, next: '' };

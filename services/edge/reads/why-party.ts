@@ -8,7 +8,7 @@ import type { WhyBlockedRequest, WhyBlockedResponse } from '#proto/eduk/gateway/
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
-import { requireKnown } from './known.ts';
+import { requireKnown, schoolNamed } from './known.ts';
 import {
   answered,
   changesHeld,
@@ -26,8 +26,10 @@ import {
 const MOST_NOTES = 1_000;
 const NOTHING = 'Nothing of this party waits, and nothing waits for it.';
 
-export const why = (request: WhyBlockedRequest, caller: Caller, gate: Gate): Promise<WhyBlockedResponse> =>
-  request.partyOin === '' ? whyBlocked(request, caller, gate) : whyParty(request, caller, gate);
+export function why(asked: WhyBlockedRequest, caller: Caller, gate: Gate): Promise<WhyBlockedResponse> {
+  const request = { ...asked, schoolOin: schoolNamed(asked.schoolOin) };
+  return request.partyOin === '' ? whyBlocked(request, caller, gate) : whyParty(request, caller, gate);
+}
 
 /** Faults: wire.invalid, state.missing (no such party, or another than the caller). */
 async function whyParty(request: WhyBlockedRequest, caller: Caller, gate: Gate): Promise<WhyBlockedResponse> {

@@ -30,6 +30,7 @@ import { settle } from '../settle.ts';
 import { learnersAt, sitesFor } from '../sites.ts';
 import { actsForSchool } from '../stages/authorise.ts';
 import { activeLicences, type Enrolment, enrolmentOf } from './active.ts';
+import { requireKnown } from './known.ts';
 import { tokenOf } from './names.ts';
 
 /** The most blocking first. */
@@ -347,6 +348,10 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     throw new GatewayError('state.missing', all ? 'No order has this id.' : 'No order of yours has this id.', {
       where: 'order_id',
     });
+  // Of a school that nobody knows nothing else is to be said: neither who sells to it is at fault, nor it by having no mandate.
+  const isBare = found.every(({ code }) => code.endsWith('.unknown') || code === 'mandate.missing');
+  if (caller.kind === 'operator' && isBare && orders.length === 0 && entitlements.length === 0)
+    await requireKnown(gate, { partyOin: '', schoolOin: school });
   const { blockers, earlier } = inOrder(found, gate, school);
   const active = entitlements.filter((row) => isActive(row, today));
   // What a learner has, and how many may be opened; of an order or product, how many licences hold.
