@@ -72,6 +72,7 @@ import { changeAnswer, listAnswer, previewAnswer, undoAnswer } from './changes.t
 import { decisionOf } from './decision.ts';
 import { freezeUnary, requireThawed } from './freezes.ts';
 import { heldClasses, messagesOf, namesOfGroups } from './held-groups.ts';
+import { holdRuleUnary } from './hold-rules.ts';
 import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
 import { approved, mergeAnswer, personOf } from './merges.ts';
@@ -278,6 +279,7 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
       ...{ reason: hold.reason, state: hold.state, sinceMs: hold.sinceMs, byOin: hold.byOin, flowId: hold.flowId },
       part: hold.part,
       approvedOnce: hold.approvedOnce,
+      ruling: hold.ruling,
       products: hold.products.map(({ productId, entitlements, learners }) => ({
         ...{ productId, entitlements, learners },
         title: titles.get(productId) ?? '',
@@ -653,6 +655,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
                 merges: hold.loser === '' ? 0 : 1,
                 toSchoolOin: hold.toSchoolOin,
                 onDay: hold.onDay,
+                ruling: hold.ruling,
                 products: [],
               };
             }),
@@ -987,6 +990,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   ...revealUnary,
   ...replayUnary,
   ...freezeUnary,
+  ...holdRuleUnary,
   ...reconcileUnary,
   listAlerts: async (_request: op.ListAlertsRequest, { door, alerts }): Promise<op.ListAlertsResponse> => {
     const { alerts: standing } = await door.services.delivery.listAlerts({});
