@@ -366,7 +366,7 @@ function thaw(unit: Unit, school: string, holdId: string, thresholdPercent: numb
   const asNew = decide(state, { type: 'CloseRoster', document, holdId, thresholdPercent, now });
   const held = asNew.events.find((event) => event.name === 'RosterHeld');
   const asks = asNew.asks ?? [];
-  const rule = held ? rulesKnown.release(unit, { school, asks, atMs: now }) : undefined;
+  const rule = held ? rulesKnown.release(unit, { school, asks, atMs: row.sinceMs }) : undefined;
   if (held && !rule) {
     const { reason, difference } = held.value;
     const yearGroups = byYearGroup(state, asNew.changes!);

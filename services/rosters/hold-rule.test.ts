@@ -123,14 +123,16 @@ describe('a rule of leavers', () => {
     expect([b.events('RosterReleased'), await size()]).toEqual([[], 40]);
   });
 
-  test('not while a freeze holds', async () => {
+  test('not while a freeze holds, and what came then is for somebody to look at', async () => {
     const { b, push, rule, waiting, size } = opened();
     rule();
     const until = BigInt(b.now() + HOUR);
     const freeze = Freeze.fromPartial({ freezeId: 'f', schoolOin: school, fromMs: BigInt(b.now()), untilMs: until });
     b.submit('FreezeChanged', { freeze, change: 'set', unchanged: false }, school);
     push(without(...some(30, 10)));
-    expect([(await waiting()).length, await size()]).toEqual([1, 40]);
+    expect(await waiting()).toMatchObject([{ reason: 'removes_many', ruling: { nearWhy: 'other_kind' } }]);
+    b.advance(2 * HOUR);
+    expect([(await waiting()).length, await size(), b.events('RosterReleased')]).toEqual([1, 40, []]);
   });
 });
 
