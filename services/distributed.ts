@@ -330,6 +330,7 @@ export async function startRoles(
       alerts: alertsOf(configured),
       telemetry: telemetryOf(configured),
       replaySecondAbove: Number(configured.EDUK_REPLAY_SECOND_ABOVE),
+      holdSecond: configured.EDUK_HOLD_SECOND_PERSON === 'yes',
       freezeSecond: configured.EDUK_FREEZE_SECOND === 'yes',
       reconcile: reconcileOf(configured),
       schools: schoolSignInOf(configured),

@@ -89,6 +89,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       alerts: alertsOf(config),
       telemetry: telemetryOf(config),
       replaySecondAbove: Number(config.EDUK_REPLAY_SECOND_ABOVE),
+      holdSecond: config.EDUK_HOLD_SECOND_PERSON === 'yes',
       freezeSecond: config.EDUK_FREEZE_SECOND === 'yes',
       reconcile: reconcileOf(config),
       schools: schoolSignInOf(config),

@@ -1,6 +1,6 @@
 /** What was done → leaves of the tree; a timer signs its heads, another removes what has had its time. */
 import type { KeyObject } from 'node:crypto';
-import { type Consumer, decoded, terms, type Unit } from '#bus';
+import { type Consumer, decoded, type LogRecord, terms, type Unit } from '#bus';
 import {
   decodedWith,
   dutchDay,
@@ -18,7 +18,16 @@ import {
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
 import { marksOf } from './marks.ts';
-import { accessOf, freezeRecord, mandateRecord, reviewRecord, standingRecord, usesOf } from './record.ts';
+import {
+  accessOf,
+  freezeRecord,
+  mandateRecord,
+  releasedRecord,
+  reviewRecord,
+  ruleRecord,
+  standingRecord,
+  usesOf,
+} from './record.ts';
 import {
   accessTable,
   daysTable,
@@ -78,7 +87,16 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
   return {
     name: 'audit',
     streams: ['audit', 'parties'],
-    types: ['AuditSubmitted', 'MandateChanged', 'PartyStandingChanged', 'MandateReviewed', 'FreezeChanged'],
+    types: [
+      'AuditSubmitted',
+      'MandateChanged',
+      'PartyStandingChanged',
+      'MandateReviewed',
+      'FreezeChanged',
+      'HoldRuleChanged',
+      'RosterReleased',
+      'EntitlementsReleased',
+    ],
     handle(record, unit) {
       if (record.type === 'AuditSubmitted') {
         append(unit, decoded(record, 'AuditSubmitted').items, signer !== undefined);
@@ -88,14 +106,7 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
       const salts = new HmacKey(record.id);
       const at = { atMs: record.timeMs, flowId: record.flowId };
       const digest = (bytes: Uint8Array): Uint8Array => salts.digest('mandate', bytes);
-      const made =
-        record.type === 'MandateChanged'
-          ? mandateRecord(decoded(record, 'MandateChanged'), at, digest)
-          : record.type === 'PartyStandingChanged'
-            ? standingRecord(decoded(record, 'PartyStandingChanged'), at, digest)
-            : record.type === 'FreezeChanged'
-              ? freezeRecord(decoded(record, 'FreezeChanged'), at, digest)
-              : reviewRecord(decoded(record, 'MandateReviewed'), at, digest);
+      const made = madeOf(record, at, digest);
       const salt = salts.digest('salt').subarray(0, 16);
       if (made) append(unit, [{ salt, record: made }], signer !== undefined);
     },
@@ -106,6 +117,30 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
       } else sweep(unit);
     },
   };
+}
+
+/** What stands on the stream of parties and is kept; undefined = nothing of it is. */
+function madeOf(
+  record: LogRecord,
+  at: { atMs: number; flowId: string },
+  digest: (bytes: Uint8Array) => Uint8Array,
+): Uint8Array | undefined {
+  switch (record.type) {
+    case 'MandateChanged':
+      return mandateRecord(decoded(record, 'MandateChanged'), at, digest);
+    case 'PartyStandingChanged':
+      return standingRecord(decoded(record, 'PartyStandingChanged'), at, digest);
+    case 'FreezeChanged':
+      return freezeRecord(decoded(record, 'FreezeChanged'), at, digest);
+    case 'HoldRuleChanged':
+      return ruleRecord(decoded(record, 'HoldRuleChanged'), at, digest);
+    case 'RosterReleased':
+      return releasedRecord('RosterReleased', decoded(record, 'RosterReleased'), at, digest);
+    case 'EntitlementsReleased':
+      return releasedRecord('EntitlementsReleased', decoded(record, 'EntitlementsReleased'), at, digest);
+    default:
+      return reviewRecord(decoded(record, 'MandateReviewed'), at, digest);
+  }
 }
 
 /** The row that says since when uses are counted. */

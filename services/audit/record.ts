@@ -3,6 +3,8 @@ import { dutchDay, encoded } from '#kernel';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import {
   Freeze,
+  HoldAsk,
+  HoldRule,
   Mandate,
   MandateReview,
   MandateState,
@@ -11,10 +13,12 @@ import {
 } from '#proto/eduk/core/v1/party';
 import {
   type FreezeChanged,
+  type HoldRuleChanged,
   type MandateChanged,
   type MandateReviewed,
   PartyStanding,
   type PartyStandingChanged,
+  type RosterReleased,
 } from '#proto/eduk/events/v1/parties';
 import type { AccessRow, UseRow } from './tables.ts';
 
@@ -128,6 +132,55 @@ export function freezeRecord(
       times: 1n,
       code: change,
       actedBy: freeze.byOin,
+    }),
+  );
+}
+
+/** A rule that lets go what would wait: set, approved by a second person, or ended. */
+export function ruleRecord(
+  { rule, change, unchanged }: HoldRuleChanged,
+  at: { atMs: number; flowId: string },
+  digest: (bytes: Uint8Array) => Uint8Array,
+): Uint8Array | undefined {
+  if (unchanged || rule === undefined) return undefined;
+  return encoded(
+    AuditRecord,
+    AuditRecord.fromPartial({
+      kind: AuditKind.AUDIT_KIND_MANDATE,
+      atMs: BigInt(at.atMs),
+      schoolOin: rule.schoolOin,
+      method: 'HoldRuleChanged',
+      receiptId: at.flowId,
+      content: digest(encoded(HoldRule, rule)),
+      times: 1n,
+      code: change,
+      actedBy: rule.byOin,
+    }),
+  );
+}
+
+/** What a rule let go without a look: whose, in which flow, by a rule of whom. */
+export function releasedRecord(
+  method: 'RosterReleased' | 'EntitlementsReleased',
+  { schoolOin, byOin, rule, asks }: Pick<RosterReleased, 'schoolOin' | 'byOin' | 'rule' | 'asks'>,
+  at: { atMs: number; flowId: string },
+  digest: (bytes: Uint8Array) => Uint8Array,
+): Uint8Array | undefined {
+  if (rule === undefined) return undefined;
+  const what = Buffer.concat([encoded(HoldRule, rule), ...asks.map((ask) => encoded(HoldAsk, ask))]);
+  return encoded(
+    AuditRecord,
+    AuditRecord.fromPartial({
+      kind: AuditKind.AUDIT_KIND_MANDATE,
+      atMs: BigInt(at.atMs),
+      partyOin: byOin,
+      schoolOin,
+      method,
+      receiptId: at.flowId,
+      content: digest(what),
+      times: 1n,
+      code: 'released',
+      actedBy: rule.byOin,
     }),
   );
 }

@@ -18,6 +18,15 @@ export * from './distributed.ts';
 export * from './engine.ts';
 export { ForgottenLearners, type ForgottenRow, forgottenTable } from './forgotten.ts';
 export { type FreezeRow, Freezes, freezesTable } from './freezes.ts';
+export {
+  type HoldRuleRow,
+  HoldRules,
+  holdRulesTable,
+  type RuledWord,
+  type RuleSpentRow,
+  ruleSpentTable,
+  rulingOf,
+} from './hold-rules.ts';
 export type { Remembered, Wants } from './ledger.ts';
 export * from './memory.ts';
 export { MergedLearners, type MergedRow, mergedTable } from './merged.ts';

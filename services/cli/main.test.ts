@@ -665,6 +665,78 @@ describe('a grant', () => {
   });
 });
 
+describe('rules of holds', () => {
+  const rule = (more: object = {}) => ({
+    ...{ ruleId: 'r-1', schoolOin: '0000000700099AB00000', kinds: ['leavers'], yearGroups: ['8'] },
+    ...{ fromMs: BigInt(NOW), untilMs: BigInt(NOW + 86_400_000), mostPercent: 15, mostCount: 90 },
+    ...{ reason: 'year-end-2027', byOin: 'operator', byPerson: '', setMs: BigInt(NOW), approvedMs: BigInt(NOW) },
+    ...{ approvedBy: '', endedMs: 0n, waiting: false },
+    ...more,
+  });
+  const done = { outcome: 'HoldRuleChanged' };
+  const add = 'hold rule add --school 99ab --kind leavers --year-group 8 --percent 15 --count 90';
+  const rest = '--until 2027-07-31 --reason year-end-2027';
+
+  test('hold rule add says what it lets go and how it is ended, or who must say so too', async () => {
+    answer('setHoldRule', { flowId: 'f', decision: done, rule: rule(), unchanged: false });
+    const set = await eduk(`${add} ${rest}`);
+    expect(asked['setHoldRule']).toEqual({
+      ...{ schoolOin: '0000000700099AB00000', all: false, kinds: ['leavers'], yearGroups: ['8'] },
+      ...{ from: '', until: '2027-07-31', mostPercent: 15, mostCount: 90, reason: 'year-end-2027', waiting: false },
+    });
+    expect([set.exit, set.err]).toEqual([0, 'It ends by itself; earlier by eduk hold rule end r-1.\n']);
+    expect(set.out).toContain('leavers of 8, at most 15 % and 90');
+    answer('setHoldRule', { flowId: 'f', decision: done, rule: rule({ approvedMs: 0n }), unchanged: false });
+    expect((await eduk(`${add} ${rest}`)).err).toContain('eduk hold rule approve r-1');
+    for (const wrong of ['', '--all --school 99ab', '--all --kind empty', '--all --percent many'])
+      expect((await eduk(`hold rule add ${wrong} --kind leavers --percent 15 ${rest}`)).exit).toBe(2);
+    answer('setHoldRule', {
+      flowId: 'f',
+      decision: { outcome: 'PartyChangeRefused', code: 'wire.invalid', told: 'no' },
+    });
+    expect((await eduk(`${add} ${rest}`)).exit).toBe(1);
+  });
+
+  test('hold rule add --preview sets nothing and says what would go', async () => {
+    const asks = [{ kind: 'leavers', of: 'learners', count: 90, base: 600, yearGroups: ['8'] }];
+    const hold = {
+      schoolOin: '0000000700099AB00000',
+      schoolName: 'De Es',
+      reason: 'removes_many',
+      sinceMs: BigInt(NOW),
+      asks,
+    };
+    answer('previewHoldRule', {
+      waiting: [{ ...hold, holdId: 'h-1', state: 'waiting', whyNot: '' }],
+      decided: [{ ...hold, holdId: 'h-2', state: 'rejected', whyNot: 'beyond_share' }],
+    });
+    const shown = await eduk(`${add} ${rest} --preview`);
+    expect(shown.out).toMatch(/De Es +90 of 600 learners \(leavers\) +waiting +released +h-1/);
+    expect(shown.out).toMatch(/rejected +waits: it is beyond its share +h-2/);
+    expect(shown.err).toBe('What waits now goes on only with --waiting.\n');
+    expect((await eduk(`${add} ${rest} --preview --json`)).json).toMatchObject({
+      waiting: [{ holdId: 'h-1', released: true }],
+      decided: [{ holdId: 'h-2', released: false, whyNot: 'beyond_share' }],
+    });
+  });
+
+  test('hold rule list, approve and end', async () => {
+    const names = [{ oin: rule().schoolOin, name: 'De Es' }];
+    answer('listHoldRules', { rules: [{ rule: rule(), state: 'stands', released: 2 }], names });
+    expect((await eduk('hold rule list')).out).toMatch(/year-end-2027 +De Es .* stands +2 +r-1/);
+    expect((await eduk('hold rule list --json')).json).toMatchObject({
+      rules: [{ state: 'stands', released: 2, schoolName: 'De Es', by: 'operator', mostCount: 90 }],
+    });
+    answer('approveHoldRule', { flowId: 'f', decision: done, rule: rule() });
+    expect(await eduk('hold rule approve r-1')).toMatchObject({ exit: 0, err: 'It stands.\n' });
+    answer('endHoldRule', { flowId: 'f', decision: done, rule: rule({ endedMs: BigInt(NOW) }) });
+    expect(await eduk('hold rule end r-1')).toMatchObject({
+      exit: 0,
+      err: 'It is ended: what comes from now on waits for approval.\n',
+    });
+  });
+});
+
 describe('freezes', () => {
   const freeze = (more: object = {}) => ({
     freezeId: 'f-1',
@@ -2683,6 +2755,9 @@ describe('errors', () => {
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
       'key rotate': ['data'],
+      'hold rule add': ['--all', '--kind', 'leavers', '--percent', '15', '--until', '2036-08-01', '--reason', 'year-1'],
+      'hold rule approve': ['r'],
+      'hold rule end': ['r'],
       'freeze set': ['--all', '--until', '2036-08-01', '--reason', 'exams-1'],
       'freeze end': ['f'],
       switch: ['--school', school, '--from', oin, '--to', '00000001000000000002', '--on', '2026-12-01'],

@@ -3,6 +3,7 @@ import { endOfDutchDay, GatewayError, isBrin, isDay, isFault, schoolOin, startOf
 import { Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';
 import type { Ask } from './door.ts';
+import { ruleAsked } from './rule.ts';
 import type { Done } from './types.ts';
 
 type Given = Record<string, unknown>;
@@ -35,6 +36,23 @@ export const actions: Readonly<Record<string, Action>> = {
     // The door decides, or says why not; what takes longer is still decided, and its flow says so.
     if (decision && decision.code !== '') throw refusal(decision.code, decision.told);
     return { ...done, flow: flowId, decided: decision !== undefined };
+  },
+  '/api/holds/rules/set': async (ask, text, given) => {
+    const named = text('school').toUpperCase();
+    const school = isBrin(named) ? schoolOin(named) : named;
+    const asked = ruleAsked({ text, school, all: given['all'] === true, waiting: given['waiting'] === true });
+    const { flowId, decision, rule, unchanged } = await ask('setHoldRule', asked);
+    const came = { ...decidedOf(flowId, decision), waits: rule?.approvedMs === 0n };
+    return { ...came, ...(unchanged ? { stood: true } : {}) };
+  },
+  '/api/holds/rules/approve': async (ask, text, given) => {
+    const asked = { ruleId: text('rule'), confirm: given['second'] === true };
+    const { flowId, decision } = await ask('approveHoldRule', asked);
+    return decidedOf(flowId, decision);
+  },
+  '/api/holds/rules/end': async (ask, text) => {
+    const { flowId, decision } = await ask('endHoldRule', { ruleId: text('rule') });
+    return decidedOf(flowId, decision);
   },
   '/api/dead/retry': (ask, text) => resolve(ask, text, 'retry'),
   '/api/dead/drop': (ask, text) => resolve(ask, text, 'drop'),

@@ -32,6 +32,7 @@ import type {
   PartyName,
 } from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
+import { ruleAsked } from './rule.ts';
 import { pageOf } from './shared.ts';
 import type * as page from './types.ts';
 
@@ -502,6 +503,8 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     forgets: one.forgets,
     part: one.part,
     approvedOnce: one.approvedOnce,
+    ...(one.ruling?.ruleId ? { rule: one.ruling.ruleId } : {}),
+    ...(one.ruling?.nearRuleId ? { near: { rule: one.ruling.nearRuleId, why: one.ruling.nearWhy } } : {}),
     products: one.products.map(({ productId, title, entitlements, learners }) => ({
       id: productId,
       title,
@@ -524,6 +527,48 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     ...(one.difference && one.forgets === 0 && one.merges === 0 ? { difference: { ...one.difference } } : {}),
   }));
 }
+
+/** What stands first, then what is to come or waits for a second person, by when it ends; what is over not. */
+export async function holdRules(ask: Ask): Promise<page.HoldRule[]> {
+  const { rules, names } = await ask('listHoldRules', {});
+  const nameOf = namesIn(names);
+  return rules.slice(0, MOST_RULES).map(({ rule, state, released }) => ({
+    id: rule!.ruleId,
+    ...(rule!.schoolOin === '' ? {} : { school: nameOf(rule!.schoolOin) }),
+    kinds: rule!.kinds,
+    yearGroups: rule!.yearGroups,
+    from: numberOf(rule!.fromMs),
+    until: numberOf(rule!.untilMs),
+    percent: rule!.mostPercent,
+    count: rule!.mostCount,
+    reason: rule!.reason,
+    state,
+    by: nameOf(rule!.byOin),
+    person: rule!.byPerson.slice(0, 8),
+    ended: numberOf(rule!.endedMs),
+    released,
+  }));
+}
+const MOST_RULES = 200;
+
+/** Nothing is set: what a rule would let go. Faults: wire.invalid, state.missing. */
+export async function rulePreview(ask: Ask, query: Query): Promise<page.RulePreview> {
+  const text = (name: string): string => textIn(query, name);
+  const asked = ruleAsked({ text, school: schoolIn(query), all: text('all') === 'yes', waiting: false });
+  // Its name is not looked at, so it is in no address.
+  const { waiting, decided } = await ask('previewHoldRule', { asked: { ...asked, reason: 'preview' } });
+  const shown = (holds: typeof waiting): page.RuledHold[] =>
+    holds.slice(-MOST_RULED).map(({ holdId, schoolOin, schoolName, state, sinceMs, asks, whyNot }) => ({
+      id: holdId,
+      school: { oin: schoolOin, name: schoolName },
+      state,
+      since: numberOf(sinceMs),
+      asks: asks.map(({ kind, of, count, base }) => ({ kind, of, count, base })),
+      why: whyNot,
+    }));
+  return { waiting: shown(waiting), decided: shown(decided) };
+}
+const MOST_RULED = 500;
 
 export async function dead(ask: Ask, query: Query): Promise<page.Dead> {
   const { keys, rows, endpoints, dropped, names } = await ask('listParked', {

@@ -64,6 +64,8 @@ const READS: Readonly<
   '/api/flows': reads.flows,
   '/api/flow': reads.flow,
   '/api/holds': reads.holds,
+  '/api/holds/rules': (ask) => reads.holdRules(ask),
+  '/api/holds/rules/preview': reads.rulePreview,
   '/api/dead': reads.dead,
   '/api/replays': (ask) => reads.replays(ask),
   '/api/access': reads.access,

@@ -46,6 +46,10 @@ test.each([
     'Leerplein may not have entitlement of this school: No mandate. It has a mandate for roster.',
     'Leerplein mag entitlement van deze school niet hebben: Geen mandaat. Wel een mandaat voor roster.',
   ],
+  [
+    'Released by rule r-1 (year-end-2027), set by operator, until 2027-08-01 00:00.',
+    'Vrijgegeven door regel r-1 (year-end-2027), door de beheerder gezet, tot 2027-08-01 00:00.',
+  ],
   // A phrase that does not stand here: then all of it is told as it came, and not half of it.
   ['A roster of 2026-2027 waits for approval: it is upside down.', undefined],
   ['Something else.', undefined],

@@ -126,6 +126,50 @@ export interface FreezePreview {
   changes: { school: Named; to: Named; day: string }[];
 }
 
+/** A rule that lets go what would wait for approval. */
+export interface HoldRule {
+  id: string;
+  /** Absent = every school. */
+  school?: Named;
+  /** `leavers`, `groups`, `renames`, `withdrawals`. */
+  kinds: string[];
+  /** Of leavers; none = of any. */
+  yearGroups: string[];
+  from: number;
+  until: number;
+  /** Of a school, in all while it stands. */
+  percent: number;
+  /** 0 = any number within that share. */
+  count: number;
+  reason: string;
+  /** `stands`, `to_come`, `asked` (a second person has not approved it), `over` or `ended` (early). */
+  state: string;
+  by: Named;
+  /** Which person, in eight characters that are nobody's name; empty = the operator's key. */
+  person: string;
+  ended: number;
+  /** Holds that it let go and that are still shown. */
+  released: number;
+}
+
+/** A hold beside a rule that is to be set. */
+export interface RuledHold {
+  id: string;
+  school: Named;
+  state: string;
+  since: number;
+  /** Why it is held, and how many of how many. */
+  asks: { kind: string; of: string; count: number; base: number }[];
+  /** Why the rule does not let it go; empty = it does. */
+  why: string;
+}
+
+/** What a rule would let go of what waits, and would have let go of what was held in the last 30 days. */
+export interface RulePreview {
+  waiting: RuledHold[];
+  decided: RuledHold[];
+}
+
 export interface Overview {
   at: number;
   /** Worst first. */
@@ -286,6 +330,10 @@ export interface Hold {
   part: boolean;
   /** One person approved it; another one has to. */
   approvedOnce: boolean;
+  /** The rule that let it go. */
+  rule?: string;
+  /** The rule that comes near, and why it does not let it go. */
+  near?: { rule: string; why: string };
   /** Of what withdrawals wait. */
   products: { id: string; title: string; entitlements: number; learners: number }[];
   forgets: number;

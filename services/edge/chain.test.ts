@@ -15,7 +15,7 @@ function owner() {
     snapshot: async ({ since }: { since: bigint }) => {
       asked++;
       if (away) throw new GatewayError('gateway.unavailable');
-      return { version, parties: [], mandates: since < version ? mandates : [], freezes: [] };
+      return { version, parties: [], mandates: since < version ? mandates : [], freezes: [], holdRules: [] };
     },
   };
   return {

@@ -14,6 +14,7 @@ import {
 } from '#kernel';
 import {
   type Freeze,
+  type HoldRule,
   type Mandate,
   MandateState,
   type Party,
@@ -62,6 +63,7 @@ export class Chain {
   readonly #bySite = new Set<string>();
 
   readonly #freezes = new Map<string, Freeze>();
+  readonly #holdRules = new Map<string, HoldRule>();
 
   /** `beside`: answers persons, who wait for nothing that is being decided; default: the same. */
   constructor(parties: Parties, clock: Clock, beside: Parties = parties) {
@@ -139,12 +141,13 @@ export class Chain {
 
   async #take({ parties: by }: Way): Promise<void> {
     const asked = this.#clock.now();
-    const { version, parties, mandates, freezes } = await by.snapshot({ since: this.#version });
+    const { version, parties, mandates, freezes, holdRules } = await by.snapshot({ since: this.#version });
     // The other way was quicker, and brought more: what this one says is older.
     if (version < this.#version) return;
     for (const row of parties) this.#takeParty(row);
     for (const { mandate, keyDigest } of mandates) if (mandate) this.#takeMandate(mandate, keyDigest);
     for (const freeze of freezes) this.#freezes.set(freeze.freezeId, freeze);
+    for (const rule of holdRules) this.#holdRules.set(rule.ruleId, rule);
     this.#version = version;
     this.#freshMs = Math.max(this.#freshMs, asked);
   }
@@ -214,6 +217,17 @@ export class Chain {
   freezes(): Freeze[] {
     return [...this.#freezes.values()].sort((a, b) =>
       a.fromMs === b.fromMs ? (a.freezeId < b.freezeId ? -1 : 1) : a.fromMs < b.fromMs ? -1 : 1,
+    );
+  }
+
+  holdRule(ruleId: string): HoldRule | undefined {
+    return this.#holdRules.get(ruleId);
+  }
+
+  /** Rules that let go what would wait for approval, of these three years, by when they end. */
+  holdRules(): HoldRule[] {
+    return [...this.#holdRules.values()].sort((a, b) =>
+      a.untilMs === b.untilMs ? (a.ruleId < b.ruleId ? -1 : 1) : a.untilMs < b.untilMs ? -1 : 1,
     );
   }
 

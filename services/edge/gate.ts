@@ -75,6 +75,8 @@ export interface Gate {
   settings: SettingsOnHand;
   /** Above so many messages a second person begins a replay; 0 = nobody has to. */
   replaySecondAbove: number;
+  /** A second person approves what is held, and a rule that lets it go. */
+  holdSecond: boolean;
   /** A second person ends a freeze early too. */
   freezeSecond: boolean;
   /** Learners who go on at another school; undefined only before the doors are open. */

@@ -99,6 +99,8 @@ export interface DoorOptions {
   telemetry?: TelemetrySettings | undefined;
   /** Above so many messages a second person begins a replay; 0 or absent = nobody has to. */
   replaySecondAbove?: number | undefined;
+  /** A second person approves what is held, and a rule that lets it go; absent = one does. */
+  holdSecond?: boolean | undefined;
   /** A second person ends a freeze early too; absent = one does. */
   freezeSecond?: boolean | undefined;
   /** When parties are asked what they have; absent = never by themselves. */
@@ -236,6 +238,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     backup: options.backup,
     disk: options.disk,
     replaySecondAbove: options.replaySecondAbove ?? 0,
+    holdSecond: options.holdSecond ?? false,
     freezeSecond: options.freezeSecond ?? false,
     schools: options.schools && {
       given: options.schools,

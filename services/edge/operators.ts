@@ -60,6 +60,8 @@ const reads: ReadonlySet<string> = new Set([
   'watchReplay',
   'listSchoolChanges',
   'listFreezes',
+  'listHoldRules',
+  'previewHoldRule',
   'listLinks',
 ]);
 /** A privacy officer forgets, or keeps after all, ends what was agreed, stops who leaks, and asks schools; who goes on is for an operator. */
@@ -141,7 +143,10 @@ export function requireLoopback(
   listenerOnLoopback: boolean,
 ): void {
   if (listenerOnLoopback) return;
-  if ((key === 'decideHold' || key === 'runReplay' || key === 'endFreeze') && request.confirm)
+  if (
+    (key === 'decideHold' || key === 'runReplay' || key === 'endFreeze' || key === 'approveHoldRule') &&
+    request.confirm
+  )
     throw new GatewayError(
       'party.forbidden',
       'The operator’s key stands in for a second person on loopback only: have operators sign in, and let another approve it.',

@@ -22,8 +22,10 @@ import {
   frozenKind,
   frozenUntil,
   isHeld,
+  lookByRule,
   mustWait,
   onFreeze,
+  onRule,
   put,
   putFrozen,
   releaseEnded,
@@ -74,6 +76,7 @@ export const consumer = (limits: Limits): Consumer => ({
     'AccessRevoked',
     'LaunchRedeemed',
     'FreezeChanged',
+    'HoldRuleChanged',
   ],
   handle: (record, unit) => settle(record, unit, false, limits),
   onDeadline: (record, _what, unit) => settle(record, unit, true, limits),
@@ -116,6 +119,9 @@ function settle(record: LogRecord, unit: Unit, final: boolean, limits: Limits): 
       break;
     case 'FreezeChanged':
       onFreeze(decoded(record, 'FreezeChanged'), unit);
+      break;
+    case 'HoldRuleChanged':
+      onRule(decoded(record, 'HoldRuleChanged'), unit);
       break;
     case 'UsageSubmitted':
       onUsage(record, unit, final);
@@ -420,6 +426,10 @@ function onTimer(timer: TimerRow, unit: Unit, limits: Limits): void {
   if (what === 'thaw') {
     // As if it came now: it may wait for approval after all.
     thaw(unit, school, rest[0] ?? '', (record, of, waited) => again(record, of, waited, limits));
+    return;
+  }
+  if (what === 'rule') {
+    lookByRule(unit, school, rest[0] ?? '', rest[1] ?? '', again);
     return;
   }
   if (what === 'hold') {

@@ -1,11 +1,23 @@
 /** Changes that wait for approval, as rows: put aside in the order in which they came, and decided again in that order. */
 import { createHash } from 'node:crypto';
-import { decoded, emit, Freezes, type LogRecord, type Unit } from '#bus';
-import { changeHoldId, dutchMinute, FIRST_OF_TWO, isSeconded, uuidText } from '#kernel';
-import type { FreezeChanged } from '#proto/eduk/events/v1/parties';
+import { decoded, emit, Freezes, HoldRules, type LogRecord, type Unit } from '#bus';
+import { changeHoldId, dutchMinute, FIRST_OF_TWO, isSeconded, type RuleAsk, uuidText } from '#kernel';
+import type { HoldRule } from '#proto/eduk/core/v1/party';
+import type { FreezeChanged, HoldRuleChanged } from '#proto/eduk/events/v1/parties';
 import { isLive } from './entitlement.ts';
 import { type HoldReason, judge, type Limits, nothingTaken } from './hold.ts';
-import { type Entitlement, entitlements, freezes, type HeldRow, type HoldRow, held, holds, taken } from './tables.ts';
+import {
+  type Entitlement,
+  entitlements,
+  freezes,
+  type HeldRow,
+  type HoldRow,
+  held,
+  holdRules,
+  holds,
+  ruleSpent,
+  taken,
+} from './tables.ts';
 
 /** Messages under one hold: a decision about it is one transaction. More begin another one. */
 export const MOST_HELD = 5_000;
@@ -45,7 +57,10 @@ export function mustWait(
     limits,
   );
   unit.put(taken, { school, by, ...window });
-  return reason;
+  return reason === 'withdraws_many' &&
+    isReleased(record, unit, { existing, by, ofMessage, standing: window.standing! })
+    ? undefined
+    : reason;
 }
 
 /** What one party gave at a school, or published there, that still stands. */
@@ -99,6 +114,7 @@ export function put(
     lastNth: 0,
     products: [],
     part: 0,
+    standing: why === 'withdraws_many' ? unit.get(taken, school, by)?.standing : undefined,
   };
   if (!before) begin(unit, hold);
   const { holdId } = hold;
@@ -155,7 +171,7 @@ const takesMore = (row: Readonly<HoldRow>, reason: string): boolean =>
 
 function counted(
   products: HoldRow['products'],
-  { product, takes, ofLearner }: HeldRow,
+  { product, takes, ofLearner }: Pick<HeldRow, 'product' | 'takes' | 'ofLearner'>,
   by: 1 | -1,
 ): HoldRow['products'] {
   const of = products.find((one) => one.product === product) ?? { product, entitlements: 0, learners: 0, messages: 0 };
@@ -321,6 +337,99 @@ const watch = (unit: Unit, school: string, holdId: string): void =>
 /** A hold that was decided has been shown long enough. One that waits ends by no age, whoever asks. */
 export function dropHold(unit: Unit, school: string, holdId: string): void {
   if (unit.get(holds, school, holdId)?.state !== 'waiting') unit.remove(holds, school, holdId);
+}
+
+// ---- rules
+
+export const rulesKnown = new HoldRules(holdRules, ruleSpent);
+/** The word of timers that look at what waited before a rule stood. */
+const RULE = 'rule';
+
+/** What a rule is asked about a hold; undefined in rows of before there were rules. */
+export function asksOf({ reason, products, standing, ofMessage }: Readonly<HoldRow>): RuleAsk[] | undefined {
+  if (reason !== 'withdraws_many') return [{ kind: reason, of: '', count: 0, base: 0, yearGroups: [] }];
+  if (standing === undefined) return undefined;
+  const count = ofMessage ?? products.reduce((sum, { entitlements: some }) => sum + some, 0);
+  return [{ kind: 'withdrawals', of: 'entitlements', count, base: standing, yearGroups: [] }];
+}
+
+/** What a rule let go of one message is a hold that was never waiting: known by its flow, and shown as long. */
+const releasedId = (flowId: string): string => changeHoldId(`${flowId}-rule`);
+
+/** Whether a rule lets a change go that would wait. It is asked once a message, for all that the message names. */
+function isReleased(
+  record: LogRecord,
+  unit: Unit,
+  {
+    existing: { school, product, holder },
+    by,
+    ofMessage,
+    standing,
+  }: { existing: Entitlement; by: string; ofMessage: number; standing: number },
+): boolean {
+  const holdId = releasedId(record.flowId);
+  const item = { product, takes: 1, ofLearner: holder.startsWith('l:') ? 1 : 0 };
+  const before = unit.get(holds, school, holdId);
+  if (before?.by === by && before.lastNth < (before.ofMessage ?? 0)) {
+    unit.put(holds, { ...before, lastNth: before.lastNth + 1, products: counted(before.products, item, 1) });
+    return true;
+  }
+  // A message that was let go whole names no more than it said.
+  if (before) return false;
+  const hold: HoldRow = {
+    ...{ school, holdId, by, reason: 'withdraws_many', state: 'approved', sinceMs: unit.now, flow: record.flowId },
+    ...{ lastNth: 1, products: counted([], item, 1), part: 0, standing, ofMessage: Math.max(1, ofMessage) },
+  };
+  const asks = asksOf(hold)!;
+  const rule = rulesKnown.release(unit, { school, asks, atMs: record.timeMs });
+  if (!rule) return false;
+  unit.put(holds, { ...hold, ruled: { ruleId: rule.ruleId } });
+  watch(unit, school, holdId);
+  tellReleased(unit, hold, { rule, asks, waited: false });
+  return true;
+}
+
+function tellReleased(
+  unit: Unit,
+  { school, holdId, by, flow }: Readonly<HoldRow>,
+  of: { rule: HoldRule; asks: RuleAsk[]; waited: boolean },
+): void {
+  const asks = of.asks.map((ask) => ({ ...ask, yearGroups: [...ask.yearGroups] }));
+  emit(unit, 'EntitlementsReleased', { holdId, schoolOin: school, byOin: by, ...of, asks }, school, {
+    flowId: flow,
+    school,
+  });
+}
+
+/** A rule as it stands now. What waits is looked at where whoever set it said so, each in the lane of its school. */
+export function onRule(changed: HoldRuleChanged, unit: Unit): void {
+  rulesKnown.take(unit, changed);
+  const { rule, change, unchanged } = changed;
+  if (!rule?.waiting || unchanged || (change !== 'set' && change !== 'approved')) return;
+  const equals = rule.schoolOin === '' ? ['waiting'] : ['waiting', rule.schoolOin];
+  const atMs = Math.max(unit.now, Number(rule.fromMs));
+  for (const { school, holdId } of unit.list(holds, { index: 'waiting', equals }))
+    unit.setTimer({
+      id: `${RULE}:${school}:${holdId}:${rule.ruleId}`,
+      atMs,
+      key: school,
+      payload: [RULE, school, holdId, rule.ruleId].join('|'),
+    });
+}
+
+/** A hold that waits is decided whole where this rule lets it go, as if somebody had approved it. Where a freeze holds it waits on. */
+export function lookByRule(unit: Unit, school: string, holdId: string, ruleId: string, decide: Decide): void {
+  const hold = unit.get(holds, school, holdId);
+  if (hold?.state !== 'waiting' || hold.part === 1) return;
+  const asks = asksOf(hold);
+  const all = unit.list(held, { equals: [school, holdId] });
+  if (!asks || all.length === 0 || endsOf(unit, all).some((untilMs) => untilMs !== undefined)) return;
+  const rule = rulesKnown.release(unit, { school, asks, atMs: unit.now }, ruleId);
+  if (!rule) return;
+  unit.put(holds, { ...hold, state: 'approved', approval: undefined, ruled: { ruleId: rule.ruleId } });
+  watch(unit, school, holdId);
+  tellReleased(unit, hold, { rule, asks, waited: true });
+  for (const item of all) release(unit, item, 'approved', decide);
 }
 
 // ---- freezes

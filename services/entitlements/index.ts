@@ -20,6 +20,8 @@ export const entitlementsWith = (limits: Limits): ServiceModule => ({
     tables.holds,
     tables.held,
     tables.freezes,
+    tables.holdRules,
+    tables.ruleSpent,
   ],
   consumers: [consumer(limits)],
   serve,

@@ -1,5 +1,5 @@
 /** Answers from the rows. */
-import { allOf, type EngineView, type ListOptions, type WaitingRow } from '#bus';
+import { allOf, type EngineView, type ListOptions, rulingOf, type WaitingRow } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import {
   type ChangeHold,
@@ -16,6 +16,7 @@ import {
 import { GrantSubmitted } from '#proto/eduk/events/v1/entitlements';
 import { grantScope, holderMessage, NAME, same, termsMessage } from './consume.ts';
 import { groupHolder, lacking, learnerHolder, REFUSED } from './entitlement.ts';
+import { asksOf, rulesKnown } from './held.ts';
 import { type Entitlement, entitlements, fulfilments, type HoldRow, held, holds } from './tables.ts';
 
 const DEFAULT_LIMIT = 100;
@@ -32,7 +33,7 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
       const rows = decided
         ? engine.list(holds, { equals: schoolOin === '' ? [] : [schoolOin] })
         : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
-      return { holds: [...rows].sort((a, b) => a.sinceMs - b.sinceMs).map(holdMessage) };
+      return { holds: [...rows].sort((a, b) => a.sinceMs - b.sinceMs).map((row) => holdMessage(engine, row)) };
     },
     listHeldChanges: ({ schoolOin, holdId }) => ({ changes: heldChanges(engine, schoolOin, holdId) }),
   }),
@@ -47,7 +48,7 @@ function heldChanges(engine: EngineView, school: string, holdId: string): HeldCh
   });
 }
 
-const holdMessage = (row: Readonly<HoldRow>): ChangeHold => ({
+const holdMessage = (engine: EngineView, row: Readonly<HoldRow>): ChangeHold => ({
   holdId: row.holdId,
   schoolOin: row.school,
   byOin: row.by,
@@ -58,6 +59,7 @@ const holdMessage = (row: Readonly<HoldRow>): ChangeHold => ({
   products: row.products.map(({ product, ...counts }) => ({ productId: product, ...counts })),
   part: row.part === 1,
   approvedOnce: row.approval !== undefined && row.state === 'waiting',
+  ruling: rulingOf(engine, rulesKnown, { ...row, asks: asksOf(row) }),
 });
 
 function getEntitlement(

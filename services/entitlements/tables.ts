@@ -1,5 +1,14 @@
 /** Rows of this service. */
-import { asideTable, forgottenTable, freezesTable, mergedTable, table } from '#bus';
+import {
+  asideTable,
+  forgottenTable,
+  freezesTable,
+  holdRulesTable,
+  mergedTable,
+  type RuledWord,
+  ruleSpentTable,
+  table,
+} from '#bus';
 import type { Approval } from '#kernel';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import type { Window } from './hold.ts';
@@ -137,6 +146,10 @@ export const aside = asideTable('entitlements_aside', 'RETENTION_ORDER');
 /** Copies of freezes: what they guard is not withdrawn or blocked. */
 export const freezes = freezesTable('entitlements_freezes');
 
+/** Copies of rules that let withdrawals go which would wait, and what each let go at a school. */
+export const holdRules = holdRulesTable('entitlements_hold_rules');
+export const ruleSpent = ruleSpentTable('entitlements_rule_spent');
+
 /** What the one token holds, the other does too. */
 export const merged = mergedTable('entitlements_merged');
 
@@ -180,6 +193,11 @@ export interface HoldRow {
   part: number;
   /** One person approved it, or a part, where two must. Absent = nobody did. */
   approval?: Approval | undefined;
+  /** How many stood there of the sender, when it was counted; absent = it was not. */
+  standing?: number | undefined;
+  /** Of what a rule let go: how many its message names, and the rule. */
+  ofMessage?: number | undefined;
+  ruled?: RuledWord | undefined;
 }
 
 export const holds = table<HoldRow>({
@@ -197,6 +215,9 @@ export const holds = table<HoldRow>({
     products: 'json',
     part: 'int',
     approval: 'json',
+    standing: 'int',
+    ofMessage: 'int',
+    ruled: 'json',
   },
   indexes: { waiting: ['state', 'school', 'by', 'reason'] },
   retention: 'RETENTION_ORDER',

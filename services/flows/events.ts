@@ -2,6 +2,8 @@
  * What each event means for its flow, as one table: what was asked and by whom, and what answers it. A test compares it
  * with the contract: an event that is not here touches no flow, and says why.
  */
+import { dutchMinute } from '#kernel';
+import type { HoldRule } from '#proto/eduk/core/v1/party';
 import type { Loss } from '#proto/eduk/core/v1/receipt';
 import type { EventName, EventOf } from '#proto/events';
 
@@ -57,6 +59,20 @@ const refusal = <N extends EventName>(...to: readonly EventName[]): Answer<N> =>
   told: (event) => (event as unknown as { told: string }).told,
 });
 
+/** A step of a flow that answers nothing of it. */
+const followed = <N extends EventName>(told: (event: EventOf<N>) => string): Answer<N> => ({
+  kind: 'answer',
+  to: [],
+  says: () => 'done',
+  told,
+});
+
+/** Who let it go: no person is named, but by the first digits of the digest that stands for one. */
+const byRule = (rule: HoldRule | undefined): string =>
+  rule === undefined
+    ? ''
+    : `Released by rule ${rule.ruleId} (${rule.reason}), set by ${rule.byPerson.slice(0, 8) || rule.byOin}, until ${dutchMinute(Number(rule.untilMs))}.`;
+
 /** Nobody is told again of what stood already. */
 const unlessUnchanged = ({ unchanged }: { unchanged: boolean }): 'done' | 'decided' => (unchanged ? 'done' : 'decided');
 const by = ({ byOin }: { byOin: string }): string => byOin;
@@ -71,6 +87,12 @@ const standingAsks: Readonly<Record<string, string>> = {
   confirm: 'OperatorService/ConfirmSchoolForget',
   names_on_demand: 'OperatorService/SetIdentity',
   names_kept: 'OperatorService/SetIdentity',
+};
+
+/** What an operator calls to change a rule that stands; others set it. */
+const ruleAsks: Readonly<Record<string, string>> = {
+  approve: 'OperatorService/ApproveHoldRule',
+  end: 'OperatorService/EndHoldRule',
 };
 
 /** What an operator calls to send mail again; others count it. */
@@ -124,6 +146,7 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   }),
   RosterRefused: refusal('RosterSubmitted', 'LearnersSubmitted', 'HoldDecisionSubmitted', 'LearnerForgetSubmitted'),
   HoldDecided: answer(['HoldDecisionSubmitted'], 'done'),
+  RosterReleased: followed((e) => byRule(e.rule)),
   LearnerForgotten: answer(['LearnerForgetSubmitted'], 'decided'),
   LearnerForgetHeld: answer(['LearnerForgetSubmitted'], 'held', {
     code: () => 'hold.pending',
@@ -196,6 +219,7 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   }),
   EntitlementHoldDecisionSubmitted: asked('OperatorService/DecideHold', by, (e) => e.holdId),
   EntitlementHoldDecided: answer(['EntitlementHoldDecisionSubmitted'], 'done'),
+  EntitlementsReleased: followed((e) => byRule(e.rule)),
   EntitlementHoldRefused: refusal('EntitlementHoldDecisionSubmitted'),
 
   ProvisionSubmitted: asked(
@@ -257,6 +281,12 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   PartyStandingChanged: answer(['PartyStandingSubmitted'], 'done'),
   MandateReviewed: answer(['MandateReviewSubmitted'], 'done'),
   FreezeChanged: answer(['FreezeSubmitted'], 'done'),
+  HoldRuleSubmitted: asked(
+    (e) => ruleAsks[e.change] ?? 'OperatorService/SetHoldRule',
+    by,
+    (e) => e.rule?.ruleId ?? '',
+  ),
+  HoldRuleChanged: answer(['HoldRuleSubmitted'], 'done'),
   ReplaySubmitted: asked(
     (e) =>
       e.byOin === ''
@@ -285,6 +315,7 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
     'MandateChangeSubmitted',
     'MandateReviewSubmitted',
     'FreezeSubmitted',
+    'HoldRuleSubmitted',
   ),
 };
 

@@ -157,7 +157,7 @@ const stepOf = ({
 }: Pick<AnswerFact, 'type' | 'says' | 'code' | 'told' | 'atMs'>): StepCell => ({
   step: type,
   atMs,
-  ...(code === '' ? {} : { code, told }),
+  ...(code === '' && told === '' ? {} : { code, told }),
   state: says === 'refused' || says === 'held' ? says : 'done',
   ...(says === 'decided' ? { more: 1 } : {}),
 });
@@ -167,7 +167,7 @@ function withStep(flow: FlowTableRow, step: StepCell): FlowTableRow {
   const { code, told, more, ...kept } = step;
   // What answered is told apart from what followed once the question is known.
   const bare = more !== undefined && flow.type === '' ? { ...kept, more } : kept;
-  const cell: StepCell = code ? { ...bare, code, told: told ?? '' } : bare;
+  const cell: StepCell = code || told ? { ...bare, code: code ?? '', told: told ?? '' } : bare;
   return { ...flow, steps: [...steps.slice(0, MOST_STEPS - 1), cell] };
 }
 

@@ -458,7 +458,7 @@ export const settings = {
   },
   EDUK_HOLD_SECOND_PERSON: {
     about:
-      'Whether two persons approve a held roster, held withdrawals, or a part of them (docs/holds.md). One is enough to reject.',
+      'Whether two persons approve a held roster, held withdrawals, a part of them, or a rule that lets them go (docs/holds.md). One is enough to reject.',
     type: 'choice',
     choices: ['yes', 'no'],
     default: 'no',

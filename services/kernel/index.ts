@@ -9,6 +9,7 @@ export * from './errors.ts';
 export * from './freeze.ts';
 export * from './health.ts';
 export * from './hmac.ts';
+export * from './hold-rule.ts';
 export * from './holds.ts';
 export * from './ids.ts';
 export * from './log.ts';

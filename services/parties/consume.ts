@@ -1,9 +1,10 @@
 /** Record → decision → rows and events. */
 import { type Consumer, decoded, emit, type LogRecord, type TimerRow, terms, type Unit } from '#bus';
 import { freezeEnd } from '#kernel';
-import { Freeze, Mandate, MandateReview, MandateState, Role } from '#proto/eduk/core/v1/party';
+import { Freeze, HoldRule, Mandate, MandateReview, MandateState, Role } from '#proto/eduk/core/v1/party';
 import {
   type FreezeSubmitted,
+  type HoldRuleSubmitted,
   MandateChangeSubmitted,
   type MandateReviewSubmitted,
   type MandateSubmitted,
@@ -13,6 +14,7 @@ import {
 import { PartyRow } from '#proto/eduk/parties/v1/parties';
 import { decideForgetting, decideHour, isOfForgetting } from './forgetting.ts';
 import { decideFreeze, factOf } from './freeze.ts';
+import { decideHoldRule, endOfRule } from './hold-rule.ts';
 import {
   decideEnd,
   decideMandate,
@@ -29,6 +31,7 @@ import { closedWith, decideReview, lapseOf, lapses } from './review.ts';
 import { decideNames, decideStanding, isOfNames } from './standing.ts';
 import {
   freezesTable,
+  holdRulesTable,
   mandatesTable,
   pairsTable,
   partiesTable,
@@ -50,6 +53,7 @@ export const consumer: Consumer = {
     'MandateChangeSubmitted',
     'MandateReviewSubmitted',
     'FreezeSubmitted',
+    'HoldRuleSubmitted',
   ],
   handle(record, unit) {
     if (record.type === 'PartySubmitted') onParty(decoded(record, 'PartySubmitted'), record, unit);
@@ -58,6 +62,7 @@ export const consumer: Consumer = {
     else if (record.type === 'MandateReviewSubmitted')
       onReview(decoded(record, 'MandateReviewSubmitted'), record, unit);
     else if (record.type === 'FreezeSubmitted') onFreeze(decoded(record, 'FreezeSubmitted'), record, unit);
+    else if (record.type === 'HoldRuleSubmitted') onHoldRule(decoded(record, 'HoldRuleSubmitted'), record, unit);
     else if (record.type === 'MandateSubmitted') onMandate(decoded(record, 'MandateSubmitted'), record, unit);
     else onMandateChange(decoded(record, 'MandateChangeSubmitted'), record, unit);
   },
@@ -65,6 +70,7 @@ export const consumer: Consumer = {
     if (timer.id.startsWith(REVIEW)) return onLapse(timer, unit);
     if (timer.id.startsWith(FORGET)) return onHour(timer, unit);
     if (timer.id.startsWith(FREEZE)) return unit.remove(freezesTable, timer.payload);
+    if (timer.id.startsWith(RULE)) return unit.remove(holdRulesTable, timer.payload);
     const row = unit.get(mandatesTable, timer.key, timer.payload);
     if (!row) return;
     const pair = loadPair(unit, row.schoolOin, row.partyOin);
@@ -187,6 +193,24 @@ function onFreeze(asked: FreezeSubmitted, record: LogRecord, unit: Unit): void {
     unit.put(freezesTable, { freezeId, version: nextVersion(unit), freeze: Freeze.encode(next).finish() });
     const atMs = terms[freezesTable.retention]!.end(freezeEnd(factOf(next)));
     unit.setTimer({ id: `${FREEZE}${freezeId}`, atMs, key: record.key, payload: freezeId });
+  }
+  say(unit, event, record.key);
+}
+
+/** Timers of rules that are over for longer than they are kept. */
+const RULE = 'rule:';
+
+const rulesIn = (unit: Unit): HoldRule[] =>
+  unit.list(holdRulesTable, { equals: [] }).map(({ rule }) => HoldRule.decode(rule));
+
+function onHoldRule(asked: HoldRuleSubmitted, record: LogRecord, unit: Unit): void {
+  const ruleId = asked.rule?.ruleId ?? '';
+  const row = unit.get(holdRulesTable, ruleId);
+  const { event, next } = decideHoldRule(row && HoldRule.decode(row.rule), rulesIn(unit), asked, unit.now);
+  if (next) {
+    unit.put(holdRulesTable, { ruleId, version: nextVersion(unit), rule: HoldRule.encode(next).finish() });
+    const atMs = terms[holdRulesTable.retention]!.end(endOfRule(next));
+    unit.setTimer({ id: `${RULE}${ruleId}`, atMs, key: record.key, payload: ruleId });
   }
   say(unit, event, record.key);
 }

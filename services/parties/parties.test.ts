@@ -292,7 +292,13 @@ describe('the snapshot', () => {
     grant('m');
     const first = await snapshot();
     expect([first.parties.length, first.mandates.length, first.version]).toEqual([2, 1, 3n]);
-    expect(await snapshot(first.version)).toEqual({ version: first.version, parties: [], mandates: [], freezes: [] });
+    expect(await snapshot(first.version)).toEqual({
+      version: first.version,
+      parties: [],
+      mandates: [],
+      freezes: [],
+      holdRules: [],
+    });
     grant('m'); // The same again,
     name(PARTY);
     change('m', 'confirm'); // and what stood already.

@@ -20,7 +20,8 @@ type PartyEventName =
   | 'MandateChanged'
   | 'PartyStandingChanged'
   | 'MandateReviewed'
-  | 'FreezeChanged';
+  | 'FreezeChanged'
+  | 'HoldRuleChanged';
 /** What this service says on the log. */
 export type PartyEvent = { [N in PartyEventName]: { type: N; value: EventOf<N> } }[PartyEventName];
 

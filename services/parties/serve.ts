@@ -1,7 +1,7 @@
 /** Answers eduk.parties.v1 from rows. */
 import type { EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
-import { Freeze, Mandate, MandateReview } from '#proto/eduk/core/v1/party';
+import { Freeze, HoldRule, Mandate, MandateReview } from '#proto/eduk/core/v1/party';
 import {
   type FindSessionResponse,
   PartiesServiceDefinition,
@@ -11,6 +11,7 @@ import {
 import {
   assertionsTable,
   freezesTable,
+  holdRulesTable,
   type LinkTableRow,
   linksTable,
   mandatesTable,
@@ -58,7 +59,8 @@ export function serve(engine: EngineView): readonly Implementation[] {
       /** What changed since a version; nothing changed is one read. Calls between commits see one state. */
       snapshot({ since }) {
         const version = engine.get(versionTable, 'newest')?.version ?? 0;
-        if (since >= BigInt(version)) return { version: BigInt(version), parties: [], mandates: [], freezes: [] };
+        if (since >= BigInt(version))
+          return { version: BigInt(version), parties: [], mandates: [], freezes: [], holdRules: [] };
         const after = { index: 'by_version', equals: [], after: [Number(since)] };
         return {
           version: BigInt(version),
@@ -68,6 +70,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
             keyDigest: engine.get(pairsTable, row.schoolOin, row.partyOin)?.keyDigest ?? new Uint8Array(),
           })),
           freezes: engine.list(freezesTable, after).map((row) => Freeze.decode(row.freeze)),
+          holdRules: engine.list(holdRulesTable, after).map((row) => HoldRule.decode(row.rule)),
         };
       },
       listReviews: ({ schoolOins }) => ({

@@ -178,6 +178,22 @@ export const freezesTable = table<FreezeTableRow>({
   retention: 'RETENTION_AUDIT',
 });
 
+/** A rule that lets go what would wait for approval. */
+export interface HoldRuleTableRow {
+  ruleId: string;
+  version: number;
+  /** eduk.core.v1.HoldRule. */
+  rule: Uint8Array;
+}
+
+export const holdRulesTable = table<HoldRuleTableRow>({
+  name: 'parties_hold_rules',
+  key: ['ruleId'],
+  columns: { ruleId: 'text', version: 'int', rule: 'blob' },
+  indexes: { by_version: ['version'] },
+  retention: 'RETENTION_AUDIT',
+});
+
 /** A link to one page of the operators' console. */
 export interface LinkTableRow {
   linkId: string;
@@ -211,5 +227,6 @@ export const tables = [
   signInTable,
   sessionsTable,
   freezesTable,
+  holdRulesTable,
   linksTable,
 ];

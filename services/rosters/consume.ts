@@ -4,6 +4,7 @@ import {
   decoded,
   emit,
   Freezes,
+  HoldRules,
   type LogRecord,
   type Reader,
   SetAside,
@@ -19,6 +20,7 @@ import {
   forgetHoldId,
   isSeconded,
   type RosterKind,
+  type RuleAsk,
   rosterKinds,
   schoolYearOf,
   seenForgetHold,
@@ -26,7 +28,8 @@ import {
   startOfDutchDay,
   uuidText,
 } from '#kernel';
-import type { FreezeChanged, PartyStandingChanged } from '#proto/eduk/events/v1/parties';
+import type { HoldRule } from '#proto/eduk/core/v1/party';
+import type { FreezeChanged, HoldRuleChanged, PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import {
   type GroupEntry,
   type LearnerEntry,
@@ -107,6 +110,7 @@ import {
   type HoldRow,
   heldForgets,
   heldParts,
+  holdRules,
   holds,
   type LearnerRow,
   type LeftRow,
@@ -114,6 +118,7 @@ import {
   marks,
   parts,
   places,
+  ruleSpent,
   type ScopeRow,
   type StaffRow,
   scopes,
@@ -176,6 +181,7 @@ export function consumer({ holdThresholdPercent, holdSecondPerson = false }: Ros
       'SchoolChangeUndoSubmitted',
       'SchoolCrossingSubmitted',
       'FreezeChanged',
+      'HoldRuleChanged',
     ],
     handle(record, unit) {
       switch (record.type) {
@@ -205,6 +211,8 @@ export function consumer({ holdThresholdPercent, holdSecondPerson = false }: Ros
           return crossOver(record, unit);
         case 'FreezeChanged':
           return onFreeze(decoded(record, 'FreezeChanged'), unit);
+        case 'HoldRuleChanged':
+          return onRule(decoded(record, 'HoldRuleChanged'), unit);
       }
     },
     onTimer: (timer, unit) => onTimer(timer, unit, holdThresholdPercent),
@@ -238,19 +246,21 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
   const holdId = uuidText(record.id);
   const state = load(unit, schoolOin, schoolYear);
   const frozenUntil = heldUntil(unit, schoolOin, byOin);
-  const decided = decide(state, {
-    type: 'CloseRoster',
-    document,
-    holdId,
-    thresholdPercent,
+  const close = {
+    ...{ type: 'CloseRoster' as const, document, holdId, thresholdPercent, now: unit.now },
     frozen: frozenUntil !== undefined,
-    now: unit.now,
-  });
+  } as const;
+  const asNew = decide(state, close);
+  const held = asNew.events.find((event) => event.name === 'RosterHeld');
+  // By when it came, so that the log read again gives the same.
+  const hold = { school: schoolOin, asks: asNew.asks ?? [], atMs: record.timeMs };
+  const rule = held ? rulesKnown.release(unit, hold) : undefined;
+  const decided = rule ? { ...asNew, ...decide(state, { ...close, released: true }) } : asNew;
+  if (rule) tellReleased(unit, { ...document, holdId }, { rule, asks: hold.asks, waited: false });
   save(unit, state, document, decided);
-  const held = decided.events.find((event) => event.name === 'RosterHeld');
   if (!held) return;
   const { difference, reason } = held.value;
-  const { changes } = decided as { changes: Changes };
+  const { changes } = asNew as { changes: Changes };
   unit.put(holds, {
     school: schoolOin,
     holdId,
@@ -259,14 +269,17 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
     byOin,
     flowId: record.flowId,
     reason,
-    state: 'waiting',
+    state: rule ? 'approved' : 'waiting',
     sinceMs: unit.now,
     madeMs: document.madeMs,
     partial: document.partial ? 1 : 0,
     site: siteCode,
     administration,
     ...shown(state, changes, schoolYear, difference!),
+    asks: hold.asks,
+    ...(rule ? { ruled: { ruleId: rule.ruleId } } : {}),
   });
+  if (rule) return;
   for (const [i, body] of bodies.entries()) unit.put(heldParts, { school: schoolOin, holdId, part: i, body });
   if (reason !== FREEZE) return;
   awaitThaw(unit, schoolOin, holdId, frozenUntil!);
@@ -352,27 +365,91 @@ function thaw(unit: Unit, school: string, holdId: string, thresholdPercent: numb
   // As one that comes now: only to see whether it would wait.
   const asNew = decide(state, { type: 'CloseRoster', document, holdId, thresholdPercent, now });
   const held = asNew.events.find((event) => event.name === 'RosterHeld');
-  if (held) {
+  const asks = asNew.asks ?? [];
+  const rule = held ? rulesKnown.release(unit, { school, asks, atMs: row.sinceMs }) : undefined;
+  if (held && !rule) {
     const { reason, difference } = held.value;
-    unit.put(holds, { ...row, reason, difference: difference!, yearGroups: byYearGroup(state, asNew.changes!) });
+    const yearGroups = byYearGroup(state, asNew.changes!);
+    unit.put(holds, { ...row, reason, difference: difference!, yearGroups, asks });
     emit(unit, 'RosterHeld', held.value, school, { flowId: row.flowId, school });
     return;
   }
-  const hold = holdState(row);
+  if (rule) {
+    unit.put(holds, { ...row, asks, ruled: { ruleId: rule.ruleId } });
+    tellReleased(unit, { ...document, holdId }, { rule, asks, waited: true }, row.flowId);
+  }
+  goOn(unit, row, state, document);
+}
+
+/** What waited is carried out, and nobody decided about it. */
+function goOn(unit: Unit, row: HoldRow, state: RosterState, document: RosterDocument): void {
+  const { school, holdId } = row;
   const decided = decide(state, {
     type: 'DecideHold',
     schoolOin: school,
     holdId,
     approve: true,
-    hold,
+    hold: holdState(row),
     document,
-    now,
+    now: unit.now,
   });
   endHold(unit, school, holdId, 'approved');
-  // Nobody decided about it.
   const events = decided.events.filter(({ name }) => name !== 'HoldDecided');
   save(unit, state, document, { ...decided, events });
   mayTurn(unit, school, standingOf(unit, school), row.year);
+}
+
+export const rulesKnown = new HoldRules(holdRules, ruleSpent);
+/** The word of timers that look at a roster which waited before a rule stood. */
+const RULE = 'rule';
+
+/** A rule as it stands now. What waits is looked at where whoever set it said so, each in the order of its school. */
+function onRule(changed: HoldRuleChanged, unit: Unit): void {
+  rulesKnown.take(unit, changed);
+  const { rule, change, unchanged } = changed;
+  if (!rule?.waiting || unchanged || (change !== 'set' && change !== 'approved')) return;
+  const equals = rule.schoolOin === '' ? ['waiting'] : ['waiting', rule.schoolOin];
+  const atMs = Math.max(unit.now, Number(rule.fromMs));
+  for (const { school, holdId } of unit.list(holds, { index: 'waiting', equals }))
+    unit.setTimer({
+      id: `${school} ${RULE} ${holdId} ${rule.ruleId}`,
+      atMs,
+      key: school,
+      payload: `${RULE} ${holdId} ${rule.ruleId}`,
+    });
+}
+
+/** A roster that waits is compared as it stands now, and goes on where this rule lets it. A part of one, or one under a freeze, waits on. */
+function lookByRule(unit: Unit, school: string, holdId: string, ruleId: string, thresholdPercent: number): void {
+  const row = unit.get(holds, school, holdId);
+  if (row?.state !== 'waiting' || row.part === 1 || row.rosterId === '') return;
+  const bodies = unit.list(heldParts, { equals: [school, holdId] }).map(({ body }) => body);
+  const document = bodies.length === 0 ? undefined : assemble(bodies, unit, row.sinceMs);
+  if (!document) return;
+  const state = load(unit, school, row.year);
+  const frozen = heldUntil(unit, school, row.byOin) !== undefined;
+  const { now } = unit;
+  // Beside others that wait it would be refused; here it is only asked why it waits.
+  const alone = { ...state, waiting: [] };
+  const asNew = decide(alone, { type: 'CloseRoster', document, holdId, thresholdPercent, frozen, now });
+  if (!asNew.asks) return;
+  const rule = rulesKnown.release(unit, { school, asks: asNew.asks, atMs: now }, ruleId);
+  const next = { ...row, asks: asNew.asks, ...(rule ? { ruled: { ruleId: rule.ruleId } } : {}) };
+  unit.put(holds, next);
+  if (!rule) return;
+  tellReleased(unit, { ...document, holdId }, { rule, asks: asNew.asks, waited: true }, row.flowId);
+  goOn(unit, next, state, document);
+}
+
+function tellReleased(
+  unit: Unit,
+  { holdId, rosterId, schoolOin, byOin }: Pick<RosterDocument, 'rosterId' | 'schoolOin' | 'byOin'> & { holdId: string },
+  of: { rule: HoldRule; asks: RuleAsk[]; waited: boolean },
+  flowId?: string,
+): void {
+  const asks = of.asks.map((ask) => ({ ...ask, yearGroups: [...ask.yearGroups] }));
+  const value = { holdId, rosterId, schoolOin, byOin, ...of, asks };
+  emit(unit, 'RosterReleased', value, schoolOin, flowId === undefined ? undefined : { flowId, school: schoolOin });
 }
 
 /** What a hold shows of a difference. */
@@ -840,6 +917,7 @@ function onTimer(timer: TimerRow, unit: Unit, thresholdPercent: number): void {
   if (what === 'leave') endDay(unit, schoolOin, first, second);
   else if (what === 'purge') purge(unit, schoolOin, first, timer, second === SCHOOL);
   else if (what === FREEZE) thaw(unit, schoolOin, first, thresholdPercent);
+  else if (what === RULE) lookByRule(unit, schoolOin, first, second, thresholdPercent);
   else if (what === 'turn') dayCame(unit, schoolOin, first);
   else if (what === MERGE) dropHeld(unit, schoolOin, first);
   else if (what === SCHOOL) goOnWithSchool(unit, schoolOin, first, Number(second), timer);

@@ -2,7 +2,16 @@
  * The decider of rosters: what a roster, a decision about a hold, named learners, a day of leaving or a wish to be
  * forgotten mean for one school and school year. Pure: state and command in, events out; time is part of the command.
  */
-import { dutchDay, type Fault, isAdministration, isDay, isOtherMark, isSchoolYear, isSiteCode } from '#kernel';
+import {
+  dutchDay,
+  type Fault,
+  isAdministration,
+  isDay,
+  isOtherMark,
+  isSchoolYear,
+  isSiteCode,
+  type RuleAsk,
+} from '#kernel';
 import type {
   GroupEntry,
   LearnerEntry,
@@ -147,6 +156,8 @@ export type RosterCommand =
       thresholdPercent: number;
       /** A freeze holds: what takes away or renames waits until it ends. */
       frozen?: boolean;
+      /** A rule lets it go: it waits for nobody. */
+      released?: boolean;
       now: number;
     }
   /** Someone looked at a hold. `document` is what was held; absent when the hold is unknown. */
@@ -188,6 +199,8 @@ export type RosterEvent = {
 export interface Decided {
   events: RosterEvent[];
   changes?: Changes;
+  /** Of a roster that is held: what a rule is asked. */
+  asks?: RuleAsk[];
   /** Claims that are others than before, where what was decided takes effect. */
   claims?: Claims;
   /** What goes on waiting under the hold that was decided about, and the state that it would change. */
@@ -225,7 +238,7 @@ function endDay(state: RosterState, command: Extract<RosterCommand, { type: 'End
 }
 
 function closeRoster(state: RosterState, command: Extract<RosterCommand, { type: 'CloseRoster' }>): Decided {
-  const { document, holdId, thresholdPercent, frozen = false, now } = command;
+  const { document, holdId, thresholdPercent, frozen = false, released = false, now } = command;
   const { rosterId, schoolOin, schoolYear, siteCode, administration } = document;
   const scope = { siteCode, administration };
   const refuse = (code: Fault, told: string): Decided => ({
@@ -238,10 +251,12 @@ function closeRoster(state: RosterState, command: Extract<RosterCommand, { type:
     return refuse('state.conflict', 'A roster that was made later has been applied already.');
 
   const { changes, claims } = compare(state, document, now);
-  const reason =
-    whyHold(changes, thresholdPercent) ??
-    saidAgain(state, changes, schoolYear) ??
-    (frozen && disturbs(changes) ? FREEZE : undefined);
+  const whys = [
+    ...whysHold(changes, thresholdPercent),
+    ...(saidAgain(state, changes, schoolYear) ? ['said_again'] : []),
+    ...(frozen && disturbs(changes) ? [FREEZE] : []),
+  ];
+  const reason = released ? undefined : whys[0];
   // A roster with additions only stands beside a full one that waits; a full one takes the place of both sorts.
   const rivals = state.waiting.filter((hold) => {
     const word = scopeWord({ site: hold.siteCode, administration: hold.administration });
@@ -269,17 +284,18 @@ function closeRoster(state: RosterState, command: Extract<RosterCommand, { type:
     );
   if (reason !== undefined) {
     const value = { rosterId, holdId, schoolOin, schoolYear, difference: changes.difference, reason, ...scope };
-    return { events: [...superseded, { name: 'RosterHeld', key: schoolOin, value }], changes };
+    const asks = asksOf(whys, state, changes, document);
+    return { events: [...superseded, { name: 'RosterHeld', key: schoolOin, value }], changes, asks };
   }
   const marks = { add: [], drop: noLongerSaid(state, document, reach, new Map()) };
   return { events: [...superseded, ...apply(document, changes)], changes, claims, marks };
 }
 
 /** However little it is: what somebody looked at and did not approve is looked at again. */
-function saidAgain(state: RosterState, changes: Changes, schoolYear: string): string | undefined {
-  if (state.marked.size === 0) return undefined;
+function saidAgain(state: RosterState, changes: Changes, schoolYear: string): boolean {
+  if (state.marked.size === 0) return false;
   const words = [...itemsOf(state, changes, schoolYear).keys()];
-  return words.some((word) => state.marked.has(word)) ? 'said_again' : undefined;
+  return words.some((word) => state.marked.has(word));
 }
 
 /** Marks that end once a roster counts: it could have said them, and does not, or what it says of them is carried out. */
@@ -878,7 +894,11 @@ export function byYearGroup(state: RosterState, { joined, left, moved, changed }
 }
 
 /** Why a roster must wait for approval; undefined = it need not. */
-export function whyHold(changes: Changes, thresholdPercent: number): string | undefined {
+export const whyHold = (changes: Changes, thresholdPercent: number): string | undefined =>
+  whysHold(changes, thresholdPercent)[0];
+
+/** All that makes a roster wait for approval; the first is the gravest, and is told. */
+function whysHold(changes: Changes, thresholdPercent: number): string[] {
   const {
     before,
     after,
@@ -890,28 +910,64 @@ export function whyHold(changes: Changes, thresholdPercent: number): string | un
     staffRenamed,
     leavingLater,
   } = changes.difference;
+  const whys: string[] = [];
   // However small the school: an empty roster never empties it by itself. A site whose pupils all moved may be empty.
-  if (before > 0 && after === 0 && leaving > 0) return 'empty';
+  if (before > 0 && after === 0 && leaving > 0) whys.push('empty');
   // However small the site: a roster that says it is of the whole school and lacks most of a site is of a part of it.
-  for (const part of changes.parts.values()) if (part.leaving * 2 > part.named) return 'leaves_out_site';
-  if (before < FEWEST_PUPILS) return undefined;
+  if ([...changes.parts.values()].some((part) => part.leaving * 2 > part.named)) whys.push('leaves_out_site');
+  if (before < FEWEST_PUPILS) return whys;
   const isMany = (part: number, whole: number) => part * 100 > whole * thresholdPercent;
   // More than half gone, or all groups gone, looks like a document that was cut off.
   const noGroups =
     changes.groupsKnown > 0 &&
     groupsClosed === changes.groupsKnown &&
     changes.groups.every(({ change }) => change === 'closed');
-  if (noGroups || (isMany(leaving, before) && leaving * 2 > before)) return 'truncated';
-  if (isMany(leaving, before)) return 'removes_many';
+  if (noGroups || (isMany(leaving, before) && leaving * 2 > before)) whys.push('truncated');
+  if (isMany(leaving, before)) whys.push('removes_many');
   // The last class leaves before the holidays, and that is told beforehand; a whole school that does is a slip.
-  if (leavingLater > 0 && (leaving + leavingLater) * 2 > before) return 'ends_many';
-  if (isMany(renamed, before) || isMany(groupsRenamed, changes.groupsKnown)) return 'renames_many';
+  if (leavingLater > 0 && (leaving + leavingLater) * 2 > before) whys.push('ends_many');
+  if (isMany(renamed, before) || isMany(groupsRenamed, changes.groupsKnown)) whys.push('renames_many');
   // One group or one teacher is a large share of a small school, and an ordinary day.
   const areMany = (part: number, whole: number) => part > 1 && isMany(part, whole);
-  if (areMany(groupsClosed, changes.groupsKnown)) return 'removes_groups';
-  if (areMany(staffLeft, changes.staffKnown)) return 'removes_staff';
-  if (areMany(staffRenamed, changes.staffKnown)) return 'renames_staff';
-  return undefined;
+  if (areMany(groupsClosed, changes.groupsKnown)) whys.push('removes_groups');
+  if (areMany(staffLeft, changes.staffKnown)) whys.push('removes_staff');
+  if (areMany(staffRenamed, changes.staffKnown)) whys.push('renames_staff');
+  return whys;
+}
+
+/** What a rule is asked about each reason; a reason that no rule lets go stands as it is. */
+function asksOf(whys: readonly string[], state: RosterState, changes: Changes, document: RosterDocument): RuleAsk[] {
+  const { before, left: leaving, leavingLater, renamed, groupsRenamed, groupsClosed } = changes.difference;
+  return whys.flatMap((why): RuleAsk[] => {
+    switch (why) {
+      case 'removes_many':
+        return [
+          {
+            ...{ kind: 'leavers', of: 'learners', count: leaving + leavingLater, base: before },
+            yearGroups: leaversYears(state, changes, document),
+          },
+        ];
+      case 'removes_groups':
+        return [{ kind: 'groups', of: 'groups', count: groupsClosed, base: changes.groupsKnown, yearGroups: [] }];
+      case 'renames_many':
+        return [
+          { kind: 'renames', of: 'learners', count: renamed, base: before, yearGroups: [] },
+          { kind: 'renames', of: 'groups', count: groupsRenamed, base: changes.groupsKnown, yearGroups: [] },
+        ].filter(({ count }) => count > 0);
+      default:
+        return [{ kind: why, of: '', count: 0, base: 0, yearGroups: [] }];
+    }
+  });
+}
+
+/** Year groups of who leaves, now or on a day that is told; the empty one is that of who has none. */
+function leaversYears(state: RosterState, { left: gone }: Changes, document: RosterDocument): string[] {
+  const yearOf = (learner: string): string => state.learners.get(learner)?.yearGroup ?? '';
+  const later = document.learners.filter((entry) => {
+    const before = state.learners.get(entry.learner);
+    return before !== undefined && leavesSooner(before, entry, document.schoolYear);
+  });
+  return [...new Set([...gone, ...later].map(({ learner }) => yearOf(learner)))].sort();
 }
 
 /** Why a roster is held that a freeze keeps waiting, and nothing else. */

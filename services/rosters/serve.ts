@@ -1,5 +1,5 @@
 /** Answers who is at school, from rows as of the last commit. */
-import { allOf, type EngineView, type Reader, type Table } from '#bus';
+import { allOf, type EngineView, type Reader, rulingOf, type Table } from '#bus';
 import {
   dutchDay,
   type Handlers,
@@ -37,6 +37,7 @@ import {
   groupEntry,
   heldOf,
   learnerEntry,
+  rulesKnown,
   staffEntry,
   standingOf,
   turnState,
@@ -136,7 +137,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
       const rows = decided
         ? engine.list(holds, { equals: schoolOin === '' ? [] : [schoolOin] })
         : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
-      return { holds: rows.map(holdOf) };
+      return { holds: rows.map((row) => holdOf(engine, row)) };
     },
     listForgetting({ sinceMs, limit }) {
       return {
@@ -362,7 +363,7 @@ const siteOf = (row: ScopeRow): SiteRoster => ({
   endedMs: BigInt(row.endedMs),
 });
 
-const holdOf = (row: HoldRow): Hold => ({
+const holdOf = (engine: EngineView, row: HoldRow): Hold => ({
   holdId:
     row.reason === FORGETS_MANY && row.state === 'waiting' ? shownForgetHold(row.holdId, row.forgets ?? 0) : row.holdId,
   schoolOin: row.school,
@@ -387,6 +388,7 @@ const holdOf = (row: HoldRow): Hold => ({
   groups: row.byGroup ?? [],
   part: row.part === 1,
   approvedOnce: row.approval !== undefined && row.state === 'waiting',
+  ruling: rulingOf(engine, rulesKnown, row),
 });
 
 /** By the token that was asked for, also where the learner is there by another one. */

@@ -1,5 +1,17 @@
-import { type AsideRow, asideTable, type FreezeRow, freezesTable, type Table, table } from '#bus';
-import type { Approval } from '#kernel';
+import {
+  type AsideRow,
+  asideTable,
+  type FreezeRow,
+  freezesTable,
+  type HoldRuleRow,
+  holdRulesTable,
+  type RuledWord,
+  type RuleSpentRow,
+  ruleSpentTable,
+  type Table,
+  table,
+} from '#bus';
+import type { Approval, RuleAsk } from '#kernel';
 import type {
   GroupEntry,
   LearnerEntry,
@@ -155,6 +167,9 @@ export interface HoldRow {
   part?: number | undefined;
   /** One person approved it, or a part, where two must. Absent = nobody did. */
   approval?: Approval | undefined;
+  /** What rules are asked about it, and how they stood to it. Absent in rows of before there were rules. */
+  asks?: RuleAsk[] | undefined;
+  ruled?: RuledWord | undefined;
 }
 
 /** What a hold said and nobody approved, by the word of an item: a roster that says it again is held. */
@@ -466,6 +481,8 @@ export const holds: Table<HoldRow> = table<HoldRow>({
     byGroup: 'json',
     part: 'int',
     approval: 'json',
+    asks: 'json',
+    ruled: 'json',
   },
   indexes: { waiting: ['state', 'school', 'year'], ofYear: ['school', 'year'] },
   retention,
@@ -593,6 +610,10 @@ export interface PullRow {
 /** Copies of freezes: what they guard is not taken away, renamed or moved. */
 export const freezes: Table<FreezeRow> = freezesTable('rosters_freezes');
 
+/** Copies of rules that let rosters go which would wait, and what each let go at a school. */
+export const holdRules: Table<HoldRuleRow> = holdRulesTable('rosters_hold_rules');
+export const ruleSpent: Table<RuleSpentRow> = ruleSpentTable('rosters_rule_spent');
+
 export const pulls: Table<PullRow> = table<PullRow>({
   name: 'rosters_pulls',
   key: ['party', 'school', 'year', 'site', 'administration'],
@@ -633,4 +654,6 @@ export const tables: readonly Table[] = [
   aside,
   pulls,
   freezes,
+  holdRules,
+  ruleSpent,
 ];

@@ -70,6 +70,9 @@ export async function readConsole(sowing: Sowing): Promise<void> {
           'about',
           'other',
           'freeze',
+          'rule',
+          'kinds',
+          'years',
           'reason',
           'until',
         ].map((name) => [name, planted(path, `body ${name}`)]),
@@ -113,7 +116,7 @@ export async function readConsole(sowing: Sowing): Promise<void> {
     const list = await read('/api/parties');
     if (!(list.parties.length > 0)) problems.push('the console shows no party');
     if (!(dead.rows.length > 0)) problems.push('the console shows no dead letter');
-    for (const what of ['overview', 'flows', 'holds', 'dead', 'replays', 'freezes']) {
+    for (const what of ['overview', 'flows', 'holds', 'holds/rules', 'dead', 'replays', 'freezes']) {
       const stream = one.stream(`/api/live?of=${what}`);
       const { value } = await stream.next();
       looking.at('pages of the console', JSON.stringify(value));

@@ -486,6 +486,9 @@ describe('operators of a provider', () => {
       ['/api/replays/stop', { replay: 'x' }],
       ['/api/freezes/set', { all: true, until: '2099-01-01', reason: 'x' }],
       ['/api/freezes/end', { freeze: 'x' }],
+      ['/api/holds/rules/set', { all: true, kinds: 'leavers', percent: '15', until: '2099-01-01', reason: 'x' }],
+      ['/api/holds/rules/approve', { rule: 'x' }],
+      ['/api/holds/rules/end', { rule: 'x' }],
     ] as const)
       expect([path, (await one.post(path, body, one.token)).body.code]).toEqual([path, 'party.forbidden']);
     const admin = await signedIn(['admins']);

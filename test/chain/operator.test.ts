@@ -124,6 +124,14 @@ const leaving = (toSchoolOin = newSchool()) => ({
   whole: true,
 });
 
+/** A rule that lets leavers go, without a school. */
+const rule = () => ({
+  kinds: ['leavers'],
+  until: dutchDay(Date.now() + 20 * 86_400_000),
+  mostPercent: 15,
+  reason: 'year-1',
+});
+
 /** A call with which the operator has its way; its effect is seen through another method. */
 const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; effect(): Promise<void> } } = {
   addParty: {
@@ -1204,6 +1212,67 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       const ended = await at.operator.endFreeze({ freezeId: freeze!.freezeId });
       expect(ended.decision?.outcome).toBe('FreezeChanged');
       expect(ended.freeze!.endedMs).toBeGreaterThan(0n);
+    },
+  },
+  setHoldRule: {
+    call: (as) => as.setHoldRule({ ...rule(), schoolOin: school }),
+    effect: async () => {
+      // What a rule lets go: hold-rules.test.ts.
+      const asked = { ...rule(), schoolOin: await anotherSchool() };
+      const once = await at.operator.setHoldRule(asked);
+      expect(once).toMatchObject({ unchanged: false, rule: { reason: 'year-1', byOin: 'operator', mostPercent: 15 } });
+      expect(await at.operator.setHoldRule(asked)).toMatchObject({ unchanged: true, rule: once.rule });
+      const wrongs: [object, string][] = [
+        [{ ...asked, schoolOin: '' }, 'wire.invalid'],
+        [{ ...asked, all: true }, 'wire.invalid'],
+        [{ ...asked, kinds: ['empty'] }, 'wire.invalid'],
+        [{ ...asked, mostPercent: 51 }, 'wire.invalid'],
+        [{ ...asked, reason: 'Jan de Boer' }, 'wire.invalid'],
+        [{ ...asked, until: dutchDay(Date.now() + 62 * 86_400_000) }, 'wire.invalid'],
+        [{ ...asked, schoolOin: newSchool() }, 'state.missing'],
+      ];
+      for (const [wrong, code] of wrongs) expect(await codeOf(at.operator.setHoldRule(wrong))).toBe(code);
+    },
+  },
+  previewHoldRule: {
+    call: (as) => as.previewHoldRule({ asked: { ...rule(), schoolOin: school } }),
+    effect: async () => {
+      const asked = { ...rule(), schoolOin: await anotherSchool() };
+      expect(await at.operator.previewHoldRule({ asked })).toEqual({ waiting: [], decided: [] });
+      expect((await at.operator.listHoldRules({ schoolOin: asked.schoolOin })).rules).toEqual([]);
+      expect(await codeOf(at.operator.previewHoldRule({}))).toBe('wire.invalid');
+    },
+  },
+  listHoldRules: {
+    call: (as) => as.listHoldRules({}),
+    effect: async () => {
+      const schoolOin = await anotherSchool();
+      const { rule: set } = await at.operator.setHoldRule({ ...rule(), schoolOin });
+      const listed = async (past: boolean) =>
+        (await at.operator.listHoldRules({ schoolOin, past })).rules.map(({ state }) => state);
+      expect(await listed(false)).toEqual(['stands']);
+      await at.operator.endHoldRule({ ruleId: set!.ruleId });
+      expect([await listed(false), await listed(true)]).toEqual([[], ['ended']]);
+    },
+  },
+  approveHoldRule: {
+    call: (as) => as.approveHoldRule({ ruleId: newId() }),
+    effect: async () => {
+      // With a second person: hold-rules.test.ts.
+      expect(await codeOf(at.operator.approveHoldRule({ ruleId: newId() }))).toBe('state.missing');
+      const { rule: set } = await at.operator.setHoldRule({ ...rule(), schoolOin: await anotherSchool() });
+      const approved = await at.operator.approveHoldRule({ ruleId: set!.ruleId });
+      expect(approved).toMatchObject({ decision: { outcome: 'HoldRuleChanged' }, rule: set });
+    },
+  },
+  endHoldRule: {
+    call: (as) => as.endHoldRule({ ruleId: newId() }),
+    effect: async () => {
+      expect(await codeOf(at.operator.endHoldRule({ ruleId: newId() }))).toBe('state.missing');
+      const { rule: set } = await at.operator.setHoldRule({ ...rule(), schoolOin: await anotherSchool() });
+      const ended = await at.operator.endHoldRule({ ruleId: set!.ruleId });
+      expect(ended.decision?.outcome).toBe('HoldRuleChanged');
+      expect(ended.rule!.endedMs).toBeGreaterThan(0n);
     },
   },
   setIdentity: {

@@ -85,6 +85,28 @@ const stateWords = ({ state, part, approvedOnce }: HeldRoster): string =>
     : part && state === 'waiting'
       ? 'waiting: the rest, a part was decided'
       : state;
+/** Why a rule does not let something go. */
+const whyNots: Record<string, string> = {
+  beyond_count: 'it is more than its number',
+  beyond_share: 'it is beyond its share',
+  other_year_groups: 'others leave than the year groups of the rule',
+  not_approved: 'a second person has not approved it (eduk hold rule approve)',
+  not_begun: 'it has not begun',
+  over: 'it is over',
+  ended: 'it was ended',
+  other_kind: 'it is also held because of something else than the rule names',
+  came_before: 'it came before the rule, which leaves alone what waited already',
+};
+export const whyNotWords = (why: string): string => whyNots[why] ?? why;
+
+/** `released by rule R`, or which rule comes near and why it does not let it go. */
+const ruleWords = ({ ruling }: HeldRoster): string =>
+  ruling?.ruleId
+    ? `released by rule ${ruling.ruleId}`
+    : ruling?.nearRuleId
+      ? `${ruling.nearRuleId} comes near: ${whyNotWords(ruling.nearWhy)}`
+      : '';
+
 const isOfProducts = ({ products }: HeldRoster): boolean => products.length > 0;
 /** `Getal en Ruimte 1 (9789000000011): 28 entitlements, 28 of one learner`. */
 const productWords = ({ productId, title, entitlements, learners }: HeldProduct): string =>
@@ -150,6 +172,7 @@ export const listHolds: Command = {
       toSchoolOin: hold.toSchoolOin || null,
       onDay: hold.onDay || null,
       products: hold.products,
+      ruling: hold.ruling ?? null,
     }));
     const texts = holds.map((hold) =>
       list([
@@ -185,6 +208,7 @@ export const listHolds: Command = {
         ['closing groups', hold.groupsClosing.join(', ')],
         ['since', `${dutchTime(hold.sinceMs)} (${age(hold.sinceMs, now)})`],
         ['state', stateWords(hold)],
+        ['rule', ruleWords(hold)],
         ['flow', hold.flowId],
       ]),
     );

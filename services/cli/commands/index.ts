@@ -13,6 +13,7 @@ import { doctor } from './doctor.ts';
 import { listFlows, showFlow, whyBlocked } from './flow.ts';
 import { endFreeze, listFreezes, setFreeze } from './freeze.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
+import { addHoldRule, approveHoldRule, endHoldRule, listHoldRules } from './hold-rule.ts';
 import { exportRoster, importCatalogue, importRoster, listPulls, pullRoster, watchRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
 import { holdKey, listKeys, makeKey, rotateKeys } from './key.ts';
@@ -93,6 +94,10 @@ export const commands: readonly Command[] = [
   listHolds,
   approveHold,
   rejectHold,
+  addHoldRule,
+  listHoldRules,
+  approveHoldRule,
+  endHoldRule,
   setFreeze,
   listFreezes,
   endFreeze,

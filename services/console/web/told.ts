@@ -27,6 +27,7 @@ const sentences: readonly (readonly [string, string])[] = [
     'A freeze holds until {}: approve it after that, or end the freeze first.',
     'Er geldt een bevriezing tot {}: keur het daarna goed, of beëindig eerst de bevriezing.',
   ],
+  ['Released by rule {} ({}), set by <>, until {}.', 'Vrijgegeven door regel {} ({}), door <> gezet, tot {}.'],
   ['Nothing is held under this id.', 'Onder dit nummer wordt niets vastgehouden.'],
   ['This was decided before.', 'Hierover is al beslist.'],
   ['Nothing of what was named waits under this hold.', 'Niets van wat genoemd is, wacht hier nog.'],

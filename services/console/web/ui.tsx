@@ -70,6 +70,8 @@ export function Who({ of }: { of: Named }) {
 
 const STATES: Readonly<Record<string, 'well' | 'wait' | 'bad' | 'plain'>> = {
   freeze_state_holds: 'wait',
+  rule_state_stands: 'well',
+  rule_state_asked: 'wait',
   done: 'well',
   decided: 'well',
   read: 'well',

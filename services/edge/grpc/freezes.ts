@@ -27,8 +27,8 @@ const WAIT_MS = 10_000;
 
 const wrong = (told: string, where: string): GatewayError => new GatewayError('wire.invalid', told, { where });
 
-/** Faults: wire.invalid. */
-function momentOf(text: string, where: 'from' | 'until', now: number): number {
+/** The moment that a Dutch day or moment begins or ends with. Faults: wire.invalid. */
+export function momentOf(text: string, where: 'from' | 'until', now: number): number {
   if (text === '' && where === 'from') return now;
   const ms = isDay(text)
     ? (where === 'from' ? startOfDutchDay : endOfDutchDay)(text)

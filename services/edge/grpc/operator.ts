@@ -77,6 +77,7 @@ import { changeAnswer, listAnswer, previewAnswer, undoAnswer } from './changes.t
 import { decisionOf } from './decision.ts';
 import { freezeUnary, requireThawed } from './freezes.ts';
 import { heldClasses, messagesOf, namesOfGroups } from './held-groups.ts';
+import { holdRuleUnary } from './hold-rules.ts';
 import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
 import { approved, mergeAnswer, personOf } from './merges.ts';
@@ -291,6 +292,7 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
       ...{ reason: hold.reason, state: hold.state, sinceMs: hold.sinceMs, byOin: hold.byOin, flowId: hold.flowId },
       part: hold.part,
       approvedOnce: hold.approvedOnce,
+      ruling: hold.ruling,
       products: hold.products.map(({ productId, entitlements, learners }) => ({
         ...{ productId, entitlements, learners },
         title: titles.get(productId) ?? '',
@@ -662,6 +664,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
                 merges: hold.loser === '' ? 0 : 1,
                 toSchoolOin: hold.toSchoolOin,
                 onDay: hold.onDay,
+                ruling: hold.ruling,
                 products: [],
               };
             }),
@@ -996,6 +999,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   ...revealUnary,
   ...replayUnary,
   ...freezeUnary,
+  ...holdRuleUnary,
   ...reconcileUnary,
   listAlerts: async (_request: op.ListAlertsRequest, { door, alerts }): Promise<op.ListAlertsResponse> => {
     const { alerts: standing } = await door.services.delivery.listAlerts({});

@@ -412,7 +412,14 @@ function giveHead(call: { sendMetadata(metadata: Metadata): void }, gate: Gate, 
 const noRefusal: ReadonlySet<string> = new Set(['gateway.late', 'gateway.stopping']);
 
 /** What a looking operator does not do. */
-const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog', 'ListReplays', 'WatchReplay', 'ListFreezes']);
+const looks: ReadonlySet<string> = new Set([
+  'Status',
+  'ReadAuditLog',
+  'ListReplays',
+  'WatchReplay',
+  'ListFreezes',
+  'ListHoldRules',
+]);
 /** What says itself what was done, and by which persons, before it answers; here only that it was refused. */
 const sayThemselves: ReadonlySet<string> = new Set(['AskReveal', 'DecideReveal', 'FetchReveal']);
 

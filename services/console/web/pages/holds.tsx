@@ -5,6 +5,7 @@ import { Link, useFrame } from '../app.tsx';
 import { type Chosen, KINDS, lostBy, NOTHING, stands, turned } from '../part.ts';
 import { Act, Count, Empty, FlowLink, Show, Told, useNumbers, When, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
+import { HoldRules, Ruling } from './hold-rules.tsx';
 
 export function HoldsPage() {
   const { say, query, go } = useFrame();
@@ -33,6 +34,7 @@ export function HoldsPage() {
           )
         }
       </Show>
+      <HoldRules told={setTold} />
     </>
   );
 }
@@ -257,6 +259,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
           <When at={hold.since} />
         </dd>
       </dl>
+      <Ruling rule={hold.rule} near={isOpen ? hold.near : undefined} />
       {hold.part && isOpen && <p class="hint">{say('hold_part')}</p>}
       {hold.approvedOnce && <p class="hint">{say('approved_once')}</p>}
       {canPart && <Part hold={hold} chosen={chosen} choose={choose} />}

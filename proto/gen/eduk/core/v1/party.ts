@@ -510,6 +510,67 @@ export interface Freeze {
   endAskedBy: string;
 }
 
+/** A rule that lets go what would wait for approval, for a while and up to so much, such as who leaves at the end of a school year. */
+export interface HoldRule {
+  ruleId: string;
+  /** Empty = every school. */
+  schoolOin: string;
+  /** Some of `leavers`, `groups` (that close), `renames`, `withdrawals`. */
+  kinds: string[];
+  /** Of leavers: all of them are of these year groups; empty = of any. */
+  yearGroups: string[];
+  /** First moment, and the first one after it, Unix milliseconds. */
+  fromMs: bigint;
+  untilMs: bigint;
+  /** In all while it stands, at one school: so much of what was there when it was first used, in percent. 1 to 50; of renames alone to 100. */
+  mostPercent: number;
+  /** And so many; 0 = any number within that share. */
+  mostCount: number;
+  /** Why, such as year-end-2027: one word, and nobody's name. */
+  reason: string;
+  /** Who set it: OIN, or `operator`. */
+  byOin: string;
+  /** Which person: a keyed digest, in hexadecimal; empty = the operator's key. */
+  byPerson: string;
+  /** When it was set, Unix milliseconds. */
+  setMs: bigint;
+  /** From when on nobody else has to say so too, Unix milliseconds; 0 = a second person has not. */
+  approvedMs: bigint;
+  /** Who was the second; empty = none was needed, or the operator's key stood in. */
+  approvedBy: string;
+  /** When it was ended early, Unix milliseconds; 0 = it was not. */
+  endedMs: bigint;
+  /** What waited already when it came to stand is looked at too. */
+  waiting: boolean;
+}
+
+/** Something that keeps a hold waiting, as numbers. */
+export interface HoldAsk {
+  /** As of HoldRule; another word = no rule lets it go. */
+  kind: string;
+  /** What is counted: `learners`, `groups`, `entitlements`. */
+  of: string;
+  count: number;
+  /** Of how many. */
+  base: number;
+  /** Of leavers: their year groups; the empty one is that of who has none. */
+  yearGroups: string[];
+}
+
+/** How rules and a hold stand to each other. */
+export interface HoldRuling {
+  /** The rule that let it go; empty = none did. */
+  ruleId: string;
+  /** The rule that nearly does; empty = no rule comes near. */
+  nearRuleId: string;
+  /**
+   * Why that one did not: `beyond_count`, `beyond_share`, `other_year_groups`, `not_approved`, `not_begun`, `over`, `ended`,
+   * `other_kind`, or `came_before`: it would let it go by now, but leaves alone what waited already.
+   */
+  nearWhy: string;
+  asks: HoldAsk[];
+}
+
 /** A mandate of one school with the key that its grant made. */
 export interface SchoolMandate {
   mandate:
@@ -2191,6 +2252,651 @@ export const Freeze: MessageFns<Freeze> = {
     message.setMs = (object.setMs !== undefined && object.setMs !== null) ? BigInt(object.setMs) : 0n;
     message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
     message.endAskedBy = object.endAskedBy ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldRule(): HoldRule {
+  return {
+    ruleId: "",
+    schoolOin: "",
+    kinds: [],
+    yearGroups: [],
+    fromMs: 0n,
+    untilMs: 0n,
+    mostPercent: 0,
+    mostCount: 0,
+    reason: "",
+    byOin: "",
+    byPerson: "",
+    setMs: 0n,
+    approvedMs: 0n,
+    approvedBy: "",
+    endedMs: 0n,
+    waiting: false,
+  };
+}
+
+export const HoldRule: MessageFns<HoldRule> = {
+  encode(message: HoldRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ruleId !== "") {
+      writer.uint32(10).string(message.ruleId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    for (const v of message.kinds) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.untilMs);
+    }
+    if (message.mostPercent !== 0) {
+      writer.uint32(56).uint32(message.mostPercent);
+    }
+    if (message.mostCount !== 0) {
+      writer.uint32(64).uint32(message.mostCount);
+    }
+    if (message.reason !== "") {
+      writer.uint32(74).string(message.reason);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(82).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(90).string(message.byPerson);
+    }
+    if (message.setMs !== 0n) {
+      if (BigInt.asIntN(64, message.setMs) !== message.setMs) {
+        throw new globalThis.Error("value provided for field message.setMs of type int64 too large");
+      }
+      writer.uint32(96).int64(message.setMs);
+    }
+    if (message.approvedMs !== 0n) {
+      if (BigInt.asIntN(64, message.approvedMs) !== message.approvedMs) {
+        throw new globalThis.Error("value provided for field message.approvedMs of type int64 too large");
+      }
+      writer.uint32(104).int64(message.approvedMs);
+    }
+    if (message.approvedBy !== "") {
+      writer.uint32(114).string(message.approvedBy);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asIntN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
+      }
+      writer.uint32(120).int64(message.endedMs);
+    }
+    if (message.waiting !== false) {
+      writer.uint32(128).bool(message.waiting);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ruleId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.mostPercent = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.mostCount = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.setMs = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.approvedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.approvedBy = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.endedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.waiting = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldRule {
+    return {
+      ruleId: isSet(object.ruleId)
+        ? globalThis.String(object.ruleId)
+        : isSet(object.rule_id)
+        ? globalThis.String(object.rule_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => globalThis.String(e)) : [],
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+      mostPercent: isSet(object.mostPercent)
+        ? globalThis.Number(object.mostPercent)
+        : isSet(object.most_percent)
+        ? globalThis.Number(object.most_percent)
+        : 0,
+      mostCount: isSet(object.mostCount)
+        ? globalThis.Number(object.mostCount)
+        : isSet(object.most_count)
+        ? globalThis.Number(object.most_count)
+        : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+      setMs: isSet(object.setMs) ? BigInt(object.setMs) : isSet(object.set_ms) ? BigInt(object.set_ms) : 0n,
+      approvedMs: isSet(object.approvedMs)
+        ? BigInt(object.approvedMs)
+        : isSet(object.approved_ms)
+        ? BigInt(object.approved_ms)
+        : 0n,
+      approvedBy: isSet(object.approvedBy)
+        ? globalThis.String(object.approvedBy)
+        : isSet(object.approved_by)
+        ? globalThis.String(object.approved_by)
+        : "",
+      endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+      waiting: isSet(object.waiting) ? globalThis.Boolean(object.waiting) : false,
+    };
+  },
+
+  toJSON(message: HoldRule): unknown {
+    const obj: any = {};
+    if (message.ruleId !== "") {
+      obj.ruleId = message.ruleId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    if (message.mostPercent !== 0) {
+      obj.mostPercent = Math.round(message.mostPercent);
+    }
+    if (message.mostCount !== 0) {
+      obj.mostCount = Math.round(message.mostCount);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    if (message.setMs !== 0n) {
+      obj.setMs = message.setMs.toString();
+    }
+    if (message.approvedMs !== 0n) {
+      obj.approvedMs = message.approvedMs.toString();
+    }
+    if (message.approvedBy !== "") {
+      obj.approvedBy = message.approvedBy;
+    }
+    if (message.endedMs !== 0n) {
+      obj.endedMs = message.endedMs.toString();
+    }
+    if (message.waiting !== false) {
+      obj.waiting = message.waiting;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldRule>): HoldRule {
+    return HoldRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldRule>): HoldRule {
+    const message = createBaseHoldRule();
+    message.ruleId = object.ruleId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    message.mostPercent = object.mostPercent ?? 0;
+    message.mostCount = object.mostCount ?? 0;
+    message.reason = object.reason ?? "";
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
+    message.setMs = (object.setMs !== undefined && object.setMs !== null) ? BigInt(object.setMs) : 0n;
+    message.approvedMs = (object.approvedMs !== undefined && object.approvedMs !== null)
+      ? BigInt(object.approvedMs)
+      : 0n;
+    message.approvedBy = object.approvedBy ?? "";
+    message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    message.waiting = object.waiting ?? false;
+    return message;
+  },
+};
+
+function createBaseHoldAsk(): HoldAsk {
+  return { kind: "", of: "", count: 0, base: 0, yearGroups: [] };
+}
+
+export const HoldAsk: MessageFns<HoldAsk> = {
+  encode(message: HoldAsk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.of !== "") {
+      writer.uint32(18).string(message.of);
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint32(message.count);
+    }
+    if (message.base !== 0) {
+      writer.uint32(32).uint32(message.base);
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldAsk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldAsk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.of = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.base = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldAsk {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      of: isSet(object.of) ? globalThis.String(object.of) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      base: isSet(object.base) ? globalThis.Number(object.base) : 0,
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: HoldAsk): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.of !== "") {
+      obj.of = message.of;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.base !== 0) {
+      obj.base = Math.round(message.base);
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldAsk>): HoldAsk {
+    return HoldAsk.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldAsk>): HoldAsk {
+    const message = createBaseHoldAsk();
+    message.kind = object.kind ?? "";
+    message.of = object.of ?? "";
+    message.count = object.count ?? 0;
+    message.base = object.base ?? 0;
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseHoldRuling(): HoldRuling {
+  return { ruleId: "", nearRuleId: "", nearWhy: "", asks: [] };
+}
+
+export const HoldRuling: MessageFns<HoldRuling> = {
+  encode(message: HoldRuling, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ruleId !== "") {
+      writer.uint32(10).string(message.ruleId);
+    }
+    if (message.nearRuleId !== "") {
+      writer.uint32(18).string(message.nearRuleId);
+    }
+    if (message.nearWhy !== "") {
+      writer.uint32(26).string(message.nearWhy);
+    }
+    for (const v of message.asks) {
+      HoldAsk.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRuling {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRuling();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ruleId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nearRuleId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nearWhy = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.asks.push(HoldAsk.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldRuling {
+    return {
+      ruleId: isSet(object.ruleId)
+        ? globalThis.String(object.ruleId)
+        : isSet(object.rule_id)
+        ? globalThis.String(object.rule_id)
+        : "",
+      nearRuleId: isSet(object.nearRuleId)
+        ? globalThis.String(object.nearRuleId)
+        : isSet(object.near_rule_id)
+        ? globalThis.String(object.near_rule_id)
+        : "",
+      nearWhy: isSet(object.nearWhy)
+        ? globalThis.String(object.nearWhy)
+        : isSet(object.near_why)
+        ? globalThis.String(object.near_why)
+        : "",
+      asks: globalThis.Array.isArray(object?.asks) ? object.asks.map((e: any) => HoldAsk.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: HoldRuling): unknown {
+    const obj: any = {};
+    if (message.ruleId !== "") {
+      obj.ruleId = message.ruleId;
+    }
+    if (message.nearRuleId !== "") {
+      obj.nearRuleId = message.nearRuleId;
+    }
+    if (message.nearWhy !== "") {
+      obj.nearWhy = message.nearWhy;
+    }
+    if (message.asks?.length) {
+      obj.asks = message.asks.map((e) => HoldAsk.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldRuling>): HoldRuling {
+    return HoldRuling.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldRuling>): HoldRuling {
+    const message = createBaseHoldRuling();
+    message.ruleId = object.ruleId ?? "";
+    message.nearRuleId = object.nearRuleId ?? "";
+    message.nearWhy = object.nearWhy ?? "";
+    message.asks = object.asks?.map((e) => HoldAsk.fromPartial(e)) || [];
     return message;
   },
 };

@@ -12,6 +12,7 @@ import {
   entitlementStateToJSON,
   EntitlementTerms,
 } from "../../core/v1/ordering.ts";
+import { HoldRuling } from "../../core/v1/party.ts";
 import { Holder } from "../../events/v1/entitlements.ts";
 import { Subject } from "../../flows/v1/flows.ts";
 
@@ -45,6 +46,8 @@ export interface ChangeHold {
   part: boolean;
   /** One person approved it, or a part, and another one has to. */
   approvedOnce: boolean;
+  /** Absent = rules have nothing to do with it. */
+  ruling: HoldRuling | undefined;
 }
 
 /** What of one product waits, as numbers. */
@@ -258,6 +261,7 @@ function createBaseChangeHold(): ChangeHold {
     products: [],
     part: false,
     approvedOnce: false,
+    ruling: undefined,
   };
 }
 
@@ -295,6 +299,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     }
     if (message.approvedOnce !== false) {
       writer.uint32(80).bool(message.approvedOnce);
+    }
+    if (message.ruling !== undefined) {
+      HoldRuling.encode(message.ruling, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -392,6 +399,14 @@ export const ChangeHold: MessageFns<ChangeHold> = {
             message.approvedOnce = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.ruling = HoldRuling.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -438,6 +453,7 @@ export const ChangeHold: MessageFns<ChangeHold> = {
         : isSet(object.approved_once)
         ? globalThis.Boolean(object.approved_once)
         : false,
+      ruling: isSet(object.ruling) ? HoldRuling.fromJSON(object.ruling) : undefined,
     };
   },
 
@@ -473,6 +489,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     if (message.approvedOnce !== false) {
       obj.approvedOnce = message.approvedOnce;
     }
+    if (message.ruling !== undefined) {
+      obj.ruling = HoldRuling.toJSON(message.ruling);
+    }
     return obj;
   },
 
@@ -491,6 +510,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     message.products = object.products?.map((e) => HeldProductRow.fromPartial(e)) || [];
     message.part = object.part ?? false;
     message.approvedOnce = object.approvedOnce ?? false;
+    message.ruling = (object.ruling !== undefined && object.ruling !== null)
+      ? HoldRuling.fromPartial(object.ruling)
+      : undefined;
     return message;
   },
 };

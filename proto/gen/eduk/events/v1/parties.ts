@@ -9,6 +9,8 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   ForgetReceiver,
   Freeze,
+  HoldAsk,
+  HoldRule,
   Mandate,
   MandateReview,
   Party,
@@ -225,6 +227,61 @@ export interface FreezeChanged {
   change: string;
   /** True when it stood so already: it decides that flow. */
   unchanged: boolean;
+}
+
+/** A rule that lets go what would wait for approval is to be set, approved by a second person, or ended. */
+export interface HoldRuleSubmitted {
+  /** Of `approve` and `end`: the id is enough. */
+  rule:
+    | HoldRule
+    | undefined;
+  /** `set`, `approve` or `end`. */
+  change: string;
+  byOin: string;
+  /** Which person: in hexadecimal; empty = the operator's key. */
+  byPerson: string;
+  /** Of `set`: another person must approve it before it stands. */
+  second: boolean;
+  /** The operator's key stands in for that person. */
+  confirmed: boolean;
+}
+
+/** Such a rule was set, approved or ended. */
+export interface HoldRuleChanged {
+  rule:
+    | HoldRule
+    | undefined;
+  /** `set`, `approved`, `ended`, or `asked`: it does not stand until another person approves it. */
+  change: string;
+  /** True when it stood so already: it decides that flow. */
+  unchanged: boolean;
+}
+
+/** A rule let a roster go that would wait for approval. It stands in the roster's own flow; what came of it follows. */
+export interface RosterReleased {
+  holdId: string;
+  rosterId: string;
+  schoolOin: string;
+  /** Whose roster it is. */
+  byOin: string;
+  /** As it stood then. */
+  rule: HoldRule | undefined;
+  asks: HoldAsk[];
+  /** It waited before the rule stood. */
+  waited: boolean;
+}
+
+/** A rule let withdrawals and blocks of one message go that would wait for approval, or all that waited under a hold. What came of each follows. */
+export interface EntitlementsReleased {
+  holdId: string;
+  schoolOin: string;
+  /** Who takes away. */
+  byOin: string;
+  /** As it stood then. */
+  rule: HoldRule | undefined;
+  asks: HoldAsk[];
+  /** It waited before the rule stood. */
+  waited: boolean;
 }
 
 function createBaseCredentialDigests(): CredentialDigests {
@@ -2540,6 +2597,608 @@ export const FreezeChanged: MessageFns<FreezeChanged> = {
       : undefined;
     message.change = object.change ?? "";
     message.unchanged = object.unchanged ?? false;
+    return message;
+  },
+};
+
+function createBaseHoldRuleSubmitted(): HoldRuleSubmitted {
+  return { rule: undefined, change: "", byOin: "", byPerson: "", second: false, confirmed: false };
+}
+
+export const HoldRuleSubmitted: MessageFns<HoldRuleSubmitted> = {
+  encode(message: HoldRuleSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== "") {
+      writer.uint32(18).string(message.change);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(26).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(34).string(message.byPerson);
+    }
+    if (message.second !== false) {
+      writer.uint32(40).bool(message.second);
+    }
+    if (message.confirmed !== false) {
+      writer.uint32(48).bool(message.confirmed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRuleSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRuleSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.second = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.confirmed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldRuleSubmitted {
+    return {
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+      second: isSet(object.second) ? globalThis.Boolean(object.second) : false,
+      confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
+    };
+  },
+
+  toJSON(message: HoldRuleSubmitted): unknown {
+    const obj: any = {};
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    if (message.second !== false) {
+      obj.second = message.second;
+    }
+    if (message.confirmed !== false) {
+      obj.confirmed = message.confirmed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldRuleSubmitted>): HoldRuleSubmitted {
+    return HoldRuleSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldRuleSubmitted>): HoldRuleSubmitted {
+    const message = createBaseHoldRuleSubmitted();
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    message.change = object.change ?? "";
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
+    message.second = object.second ?? false;
+    message.confirmed = object.confirmed ?? false;
+    return message;
+  },
+};
+
+function createBaseHoldRuleChanged(): HoldRuleChanged {
+  return { rule: undefined, change: "", unchanged: false };
+}
+
+export const HoldRuleChanged: MessageFns<HoldRuleChanged> = {
+  encode(message: HoldRuleChanged, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== "") {
+      writer.uint32(18).string(message.change);
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(24).bool(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRuleChanged {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRuleChanged();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldRuleChanged {
+    return {
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+    };
+  },
+
+  toJSON(message: HoldRuleChanged): unknown {
+    const obj: any = {};
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldRuleChanged>): HoldRuleChanged {
+    return HoldRuleChanged.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldRuleChanged>): HoldRuleChanged {
+    const message = createBaseHoldRuleChanged();
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    message.change = object.change ?? "";
+    message.unchanged = object.unchanged ?? false;
+    return message;
+  },
+};
+
+function createBaseRosterReleased(): RosterReleased {
+  return { holdId: "", rosterId: "", schoolOin: "", byOin: "", rule: undefined, asks: [], waited: false };
+}
+
+export const RosterReleased: MessageFns<RosterReleased> = {
+  encode(message: RosterReleased, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    if (message.rosterId !== "") {
+      writer.uint32(18).string(message.rosterId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(58).string(message.byOin);
+    }
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.asks) {
+      HoldAsk.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.waited !== false) {
+      writer.uint32(48).bool(message.waited);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RosterReleased {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRosterReleased();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rosterId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.asks.push(HoldAsk.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.waited = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RosterReleased {
+    return {
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      rosterId: isSet(object.rosterId)
+        ? globalThis.String(object.rosterId)
+        : isSet(object.roster_id)
+        ? globalThis.String(object.roster_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+      asks: globalThis.Array.isArray(object?.asks)
+        ? object.asks.map((e: any) => HoldAsk.fromJSON(e))
+        : [],
+      waited: isSet(object.waited) ? globalThis.Boolean(object.waited) : false,
+    };
+  },
+
+  toJSON(message: RosterReleased): unknown {
+    const obj: any = {};
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.rosterId !== "") {
+      obj.rosterId = message.rosterId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    if (message.asks?.length) {
+      obj.asks = message.asks.map((e) => HoldAsk.toJSON(e));
+    }
+    if (message.waited !== false) {
+      obj.waited = message.waited;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RosterReleased>): RosterReleased {
+    return RosterReleased.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RosterReleased>): RosterReleased {
+    const message = createBaseRosterReleased();
+    message.holdId = object.holdId ?? "";
+    message.rosterId = object.rosterId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.byOin = object.byOin ?? "";
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    message.asks = object.asks?.map((e) => HoldAsk.fromPartial(e)) || [];
+    message.waited = object.waited ?? false;
+    return message;
+  },
+};
+
+function createBaseEntitlementsReleased(): EntitlementsReleased {
+  return { holdId: "", schoolOin: "", byOin: "", rule: undefined, asks: [], waited: false };
+}
+
+export const EntitlementsReleased: MessageFns<EntitlementsReleased> = {
+  encode(message: EntitlementsReleased, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(26).string(message.byOin);
+    }
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.asks) {
+      HoldAsk.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.waited !== false) {
+      writer.uint32(48).bool(message.waited);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntitlementsReleased {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntitlementsReleased();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.asks.push(HoldAsk.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.waited = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EntitlementsReleased {
+    return {
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+      asks: globalThis.Array.isArray(object?.asks) ? object.asks.map((e: any) => HoldAsk.fromJSON(e)) : [],
+      waited: isSet(object.waited) ? globalThis.Boolean(object.waited) : false,
+    };
+  },
+
+  toJSON(message: EntitlementsReleased): unknown {
+    const obj: any = {};
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    if (message.asks?.length) {
+      obj.asks = message.asks.map((e) => HoldAsk.toJSON(e));
+    }
+    if (message.waited !== false) {
+      obj.waited = message.waited;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EntitlementsReleased>): EntitlementsReleased {
+    return EntitlementsReleased.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntitlementsReleased>): EntitlementsReleased {
+    const message = createBaseEntitlementsReleased();
+    message.holdId = object.holdId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.byOin = object.byOin ?? "";
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    message.asks = object.asks?.map((e) => HoldAsk.fromPartial(e)) || [];
+    message.waited = object.waited ?? false;
     return message;
   },
 };

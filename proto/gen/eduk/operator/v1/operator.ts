@@ -13,6 +13,9 @@ import { LearnerRef, Person } from "../../core/v1/learner.ts";
 import {
   ForgetReceiver,
   Freeze,
+  HoldAsk,
+  HoldRule,
+  HoldRuling,
   Mandate,
   MandateReview,
   MandateState,
@@ -456,6 +459,8 @@ export interface HeldRoster {
   products: HeldProduct[];
   /** One person approved it, or a part, and another one has to. */
   approvedOnce: boolean;
+  /** Absent = rules have nothing to do with it. */
+  ruling: HoldRuling | undefined;
 }
 
 /** Entitlements of one product that would be withdrawn or blocked, as numbers. */
@@ -2224,6 +2229,124 @@ export interface ListDifferencesResponse {
   differences: StatedDifference[];
   /** There are others behind the last. */
   more: boolean;
+}
+
+/** What it lets go, of which school, until when. */
+export interface SetHoldRuleRequest {
+  /** Empty = every school, which `all` must say. */
+  schoolOin: string;
+  all: boolean;
+  /** As of HoldRule; at least one. */
+  kinds: string[];
+  /** As of HoldRule. */
+  yearGroups: string[];
+  /** A Dutch day, YYYY-MM-DD, or a moment of one by its clocks, YYYY-MM-DDTHH:MM; empty = now. */
+  from: string;
+  /** The same: a day is the last one, a moment the first one after it. At most 60 days after it begins. */
+  until: string;
+  /** As of HoldRule. */
+  mostPercent: number;
+  mostCount: number;
+  /** Why, such as `year-end-2027`: one word, and nobody's name. */
+  reason: string;
+  /** What waits already is looked at too; without it that waits on. */
+  waiting: boolean;
+}
+
+/** Set, or waiting for a second person. */
+export interface SetHoldRuleResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision:
+    | Decision
+    | undefined;
+  /** Absent = it is not decided yet, or refused. */
+  rule:
+    | HoldRule
+    | undefined;
+  /** The same stood already. */
+  unchanged: boolean;
+}
+
+/** As it would be set. */
+export interface PreviewHoldRuleRequest {
+  asked: SetHoldRuleRequest | undefined;
+}
+
+/** A hold beside such a rule. */
+export interface RuledHold {
+  holdId: string;
+  schoolOin: string;
+  schoolName: string;
+  /** Why it is held. */
+  reason: string;
+  /** `waiting`, `approved`, `rejected` or `ended`. */
+  state: string;
+  sinceMs: bigint;
+  asks: HoldAsk[];
+  /** Why the rule does not let it go, as of HoldRuling; empty = it does. */
+  whyNot: string;
+}
+
+/** By when they came. Of what was decided before rules were kept nothing is known, and it is not here. */
+export interface PreviewHoldRuleResponse {
+  /** What waits now: let go only where the rule is set with `waiting`. */
+  waiting: RuledHold[];
+  /** Of the last 30 days, as if the rule had stood then. */
+  decided: RuledHold[];
+}
+
+/** Of one school; empty = of all. */
+export interface ListHoldRulesRequest {
+  /** Those of all schools are about it too. */
+  schoolOin: string;
+  /** Those that are over too. */
+  past: boolean;
+}
+
+/** A rule as it stands. */
+export interface HoldRuleView {
+  rule:
+    | HoldRule
+    | undefined;
+  /** `stands`, `to_come`, `asked` (a second person has not approved it), `over` or `ended` (early). */
+  state: string;
+  /** Holds that it let go and that are still shown. */
+  released: number;
+}
+
+/** By when they end. */
+export interface ListHoldRulesResponse {
+  rules: HoldRuleView[];
+  names: PartyName[];
+}
+
+/** Which. */
+export interface ApproveHoldRuleRequest {
+  ruleId: string;
+  /** Stand in for the second person, on loopback. */
+  confirm: boolean;
+}
+
+/** It stands. */
+export interface ApproveHoldRuleResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+  rule: HoldRule | undefined;
+}
+
+/** Which. */
+export interface EndHoldRuleRequest {
+  ruleId: string;
+}
+
+/** Ended. */
+export interface EndHoldRuleResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+  rule: HoldRule | undefined;
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -6315,6 +6438,7 @@ function createBaseHeldRoster(): HeldRoster {
     part: false,
     products: [],
     approvedOnce: false,
+    ruling: undefined,
   };
 }
 
@@ -6388,6 +6512,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     if (message.approvedOnce !== false) {
       writer.uint32(176).bool(message.approvedOnce);
+    }
+    if (message.ruling !== undefined) {
+      HoldRuling.encode(message.ruling, writer.uint32(186).fork()).join();
     }
     return writer;
   },
@@ -6581,6 +6708,14 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.approvedOnce = reader.bool();
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.ruling = HoldRuling.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6669,6 +6804,7 @@ export const HeldRoster: MessageFns<HeldRoster> = {
         : isSet(object.approved_once)
         ? globalThis.Boolean(object.approved_once)
         : false,
+      ruling: isSet(object.ruling) ? HoldRuling.fromJSON(object.ruling) : undefined,
     };
   },
 
@@ -6740,6 +6876,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.approvedOnce !== false) {
       obj.approvedOnce = message.approvedOnce;
     }
+    if (message.ruling !== undefined) {
+      obj.ruling = HoldRuling.toJSON(message.ruling);
+    }
     return obj;
   },
 
@@ -6772,6 +6911,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.part = object.part ?? false;
     message.products = object.products?.map((e) => HeldProduct.fromPartial(e)) || [];
     message.approvedOnce = object.approvedOnce ?? false;
+    message.ruling = (object.ruling !== undefined && object.ruling !== null)
+      ? HoldRuling.fromPartial(object.ruling)
+      : undefined;
     return message;
   },
 };
@@ -28181,6 +28323,1374 @@ export const ListDifferencesResponse: MessageFns<ListDifferencesResponse> = {
   },
 };
 
+function createBaseSetHoldRuleRequest(): SetHoldRuleRequest {
+  return {
+    schoolOin: "",
+    all: false,
+    kinds: [],
+    yearGroups: [],
+    from: "",
+    until: "",
+    mostPercent: 0,
+    mostCount: 0,
+    reason: "",
+    waiting: false,
+  };
+}
+
+export const SetHoldRuleRequest: MessageFns<SetHoldRuleRequest> = {
+  encode(message: SetHoldRuleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.all !== false) {
+      writer.uint32(16).bool(message.all);
+    }
+    for (const v of message.kinds) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.from !== "") {
+      writer.uint32(42).string(message.from);
+    }
+    if (message.until !== "") {
+      writer.uint32(50).string(message.until);
+    }
+    if (message.mostPercent !== 0) {
+      writer.uint32(56).uint32(message.mostPercent);
+    }
+    if (message.mostCount !== 0) {
+      writer.uint32(64).uint32(message.mostCount);
+    }
+    if (message.reason !== "") {
+      writer.uint32(74).string(message.reason);
+    }
+    if (message.waiting !== false) {
+      writer.uint32(80).bool(message.waiting);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetHoldRuleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetHoldRuleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.until = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.mostPercent = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.mostCount = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.waiting = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetHoldRuleRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      all: isSet(object.all) ? globalThis.Boolean(object.all) : false,
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => globalThis.String(e)) : [],
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      until: isSet(object.until) ? globalThis.String(object.until) : "",
+      mostPercent: isSet(object.mostPercent)
+        ? globalThis.Number(object.mostPercent)
+        : isSet(object.most_percent)
+        ? globalThis.Number(object.most_percent)
+        : 0,
+      mostCount: isSet(object.mostCount)
+        ? globalThis.Number(object.mostCount)
+        : isSet(object.most_count)
+        ? globalThis.Number(object.most_count)
+        : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      waiting: isSet(object.waiting) ? globalThis.Boolean(object.waiting) : false,
+    };
+  },
+
+  toJSON(message: SetHoldRuleRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.all !== false) {
+      obj.all = message.all;
+    }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.until !== "") {
+      obj.until = message.until;
+    }
+    if (message.mostPercent !== 0) {
+      obj.mostPercent = Math.round(message.mostPercent);
+    }
+    if (message.mostCount !== 0) {
+      obj.mostCount = Math.round(message.mostCount);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.waiting !== false) {
+      obj.waiting = message.waiting;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetHoldRuleRequest>): SetHoldRuleRequest {
+    return SetHoldRuleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetHoldRuleRequest>): SetHoldRuleRequest {
+    const message = createBaseSetHoldRuleRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.all = object.all ?? false;
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    message.from = object.from ?? "";
+    message.until = object.until ?? "";
+    message.mostPercent = object.mostPercent ?? 0;
+    message.mostCount = object.mostCount ?? 0;
+    message.reason = object.reason ?? "";
+    message.waiting = object.waiting ?? false;
+    return message;
+  },
+};
+
+function createBaseSetHoldRuleResponse(): SetHoldRuleResponse {
+  return { flowId: "", decision: undefined, rule: undefined, unchanged: false };
+}
+
+export const SetHoldRuleResponse: MessageFns<SetHoldRuleResponse> = {
+  encode(message: SetHoldRuleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(26).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(32).bool(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetHoldRuleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetHoldRuleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetHoldRuleResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+    };
+  },
+
+  toJSON(message: SetHoldRuleResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetHoldRuleResponse>): SetHoldRuleResponse {
+    return SetHoldRuleResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetHoldRuleResponse>): SetHoldRuleResponse {
+    const message = createBaseSetHoldRuleResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    message.unchanged = object.unchanged ?? false;
+    return message;
+  },
+};
+
+function createBasePreviewHoldRuleRequest(): PreviewHoldRuleRequest {
+  return { asked: undefined };
+}
+
+export const PreviewHoldRuleRequest: MessageFns<PreviewHoldRuleRequest> = {
+  encode(message: PreviewHoldRuleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      SetHoldRuleRequest.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewHoldRuleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewHoldRuleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = SetHoldRuleRequest.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewHoldRuleRequest {
+    return { asked: isSet(object.asked) ? SetHoldRuleRequest.fromJSON(object.asked) : undefined };
+  },
+
+  toJSON(message: PreviewHoldRuleRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = SetHoldRuleRequest.toJSON(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewHoldRuleRequest>): PreviewHoldRuleRequest {
+    return PreviewHoldRuleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewHoldRuleRequest>): PreviewHoldRuleRequest {
+    const message = createBasePreviewHoldRuleRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? SetHoldRuleRequest.fromPartial(object.asked)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRuledHold(): RuledHold {
+  return { holdId: "", schoolOin: "", schoolName: "", reason: "", state: "", sinceMs: 0n, asks: [], whyNot: "" };
+}
+
+export const RuledHold: MessageFns<RuledHold> = {
+  encode(message: RuledHold, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.schoolName !== "") {
+      writer.uint32(26).string(message.schoolName);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.sinceMs);
+    }
+    for (const v of message.asks) {
+      HoldAsk.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.whyNot !== "") {
+      writer.uint32(66).string(message.whyNot);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RuledHold {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRuledHold();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.asks.push(HoldAsk.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.whyNot = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RuledHold {
+    return {
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolName: isSet(object.schoolName)
+        ? globalThis.String(object.schoolName)
+        : isSet(object.school_name)
+        ? globalThis.String(object.school_name)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      asks: globalThis.Array.isArray(object?.asks) ? object.asks.map((e: any) => HoldAsk.fromJSON(e)) : [],
+      whyNot: isSet(object.whyNot)
+        ? globalThis.String(object.whyNot)
+        : isSet(object.why_not)
+        ? globalThis.String(object.why_not)
+        : "",
+    };
+  },
+
+  toJSON(message: RuledHold): unknown {
+    const obj: any = {};
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolName !== "") {
+      obj.schoolName = message.schoolName;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.asks?.length) {
+      obj.asks = message.asks.map((e) => HoldAsk.toJSON(e));
+    }
+    if (message.whyNot !== "") {
+      obj.whyNot = message.whyNot;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RuledHold>): RuledHold {
+    return RuledHold.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RuledHold>): RuledHold {
+    const message = createBaseRuledHold();
+    message.holdId = object.holdId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolName = object.schoolName ?? "";
+    message.reason = object.reason ?? "";
+    message.state = object.state ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.asks = object.asks?.map((e) => HoldAsk.fromPartial(e)) || [];
+    message.whyNot = object.whyNot ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewHoldRuleResponse(): PreviewHoldRuleResponse {
+  return { waiting: [], decided: [] };
+}
+
+export const PreviewHoldRuleResponse: MessageFns<PreviewHoldRuleResponse> = {
+  encode(message: PreviewHoldRuleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.waiting) {
+      RuledHold.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.decided) {
+      RuledHold.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewHoldRuleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewHoldRuleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.waiting.push(RuledHold.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decided.push(RuledHold.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewHoldRuleResponse {
+    return {
+      waiting: globalThis.Array.isArray(object?.waiting) ? object.waiting.map((e: any) => RuledHold.fromJSON(e)) : [],
+      decided: globalThis.Array.isArray(object?.decided) ? object.decided.map((e: any) => RuledHold.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewHoldRuleResponse): unknown {
+    const obj: any = {};
+    if (message.waiting?.length) {
+      obj.waiting = message.waiting.map((e) => RuledHold.toJSON(e));
+    }
+    if (message.decided?.length) {
+      obj.decided = message.decided.map((e) => RuledHold.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewHoldRuleResponse>): PreviewHoldRuleResponse {
+    return PreviewHoldRuleResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewHoldRuleResponse>): PreviewHoldRuleResponse {
+    const message = createBasePreviewHoldRuleResponse();
+    message.waiting = object.waiting?.map((e) => RuledHold.fromPartial(e)) || [];
+    message.decided = object.decided?.map((e) => RuledHold.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListHoldRulesRequest(): ListHoldRulesRequest {
+  return { schoolOin: "", past: false };
+}
+
+export const ListHoldRulesRequest: MessageFns<ListHoldRulesRequest> = {
+  encode(message: ListHoldRulesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.past !== false) {
+      writer.uint32(16).bool(message.past);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHoldRulesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHoldRulesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.past = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHoldRulesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      past: isSet(object.past) ? globalThis.Boolean(object.past) : false,
+    };
+  },
+
+  toJSON(message: ListHoldRulesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.past !== false) {
+      obj.past = message.past;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListHoldRulesRequest>): ListHoldRulesRequest {
+    return ListHoldRulesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListHoldRulesRequest>): ListHoldRulesRequest {
+    const message = createBaseListHoldRulesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.past = object.past ?? false;
+    return message;
+  },
+};
+
+function createBaseHoldRuleView(): HoldRuleView {
+  return { rule: undefined, state: "", released: 0 };
+}
+
+export const HoldRuleView: MessageFns<HoldRuleView> = {
+  encode(message: HoldRuleView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(10).fork()).join();
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.released !== 0) {
+      writer.uint32(24).uint32(message.released);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRuleView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRuleView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.released = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldRuleView {
+    return {
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      released: isSet(object.released) ? globalThis.Number(object.released) : 0,
+    };
+  },
+
+  toJSON(message: HoldRuleView): unknown {
+    const obj: any = {};
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.released !== 0) {
+      obj.released = Math.round(message.released);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldRuleView>): HoldRuleView {
+    return HoldRuleView.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldRuleView>): HoldRuleView {
+    const message = createBaseHoldRuleView();
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    message.state = object.state ?? "";
+    message.released = object.released ?? 0;
+    return message;
+  },
+};
+
+function createBaseListHoldRulesResponse(): ListHoldRulesResponse {
+  return { rules: [], names: [] };
+}
+
+export const ListHoldRulesResponse: MessageFns<ListHoldRulesResponse> = {
+  encode(message: ListHoldRulesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rules) {
+      HoldRuleView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHoldRulesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHoldRulesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rules.push(HoldRuleView.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHoldRulesResponse {
+    return {
+      rules: globalThis.Array.isArray(object?.rules) ? object.rules.map((e: any) => HoldRuleView.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListHoldRulesResponse): unknown {
+    const obj: any = {};
+    if (message.rules?.length) {
+      obj.rules = message.rules.map((e) => HoldRuleView.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListHoldRulesResponse>): ListHoldRulesResponse {
+    return ListHoldRulesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListHoldRulesResponse>): ListHoldRulesResponse {
+    const message = createBaseListHoldRulesResponse();
+    message.rules = object.rules?.map((e) => HoldRuleView.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseApproveHoldRuleRequest(): ApproveHoldRuleRequest {
+  return { ruleId: "", confirm: false };
+}
+
+export const ApproveHoldRuleRequest: MessageFns<ApproveHoldRuleRequest> = {
+  encode(message: ApproveHoldRuleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ruleId !== "") {
+      writer.uint32(10).string(message.ruleId);
+    }
+    if (message.confirm !== false) {
+      writer.uint32(16).bool(message.confirm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveHoldRuleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveHoldRuleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ruleId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.confirm = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApproveHoldRuleRequest {
+    return {
+      ruleId: isSet(object.ruleId)
+        ? globalThis.String(object.ruleId)
+        : isSet(object.rule_id)
+        ? globalThis.String(object.rule_id)
+        : "",
+      confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
+    };
+  },
+
+  toJSON(message: ApproveHoldRuleRequest): unknown {
+    const obj: any = {};
+    if (message.ruleId !== "") {
+      obj.ruleId = message.ruleId;
+    }
+    if (message.confirm !== false) {
+      obj.confirm = message.confirm;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApproveHoldRuleRequest>): ApproveHoldRuleRequest {
+    return ApproveHoldRuleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApproveHoldRuleRequest>): ApproveHoldRuleRequest {
+    const message = createBaseApproveHoldRuleRequest();
+    message.ruleId = object.ruleId ?? "";
+    message.confirm = object.confirm ?? false;
+    return message;
+  },
+};
+
+function createBaseApproveHoldRuleResponse(): ApproveHoldRuleResponse {
+  return { flowId: "", decision: undefined, rule: undefined };
+}
+
+export const ApproveHoldRuleResponse: MessageFns<ApproveHoldRuleResponse> = {
+  encode(message: ApproveHoldRuleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveHoldRuleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveHoldRuleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApproveHoldRuleResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+    };
+  },
+
+  toJSON(message: ApproveHoldRuleResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApproveHoldRuleResponse>): ApproveHoldRuleResponse {
+    return ApproveHoldRuleResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApproveHoldRuleResponse>): ApproveHoldRuleResponse {
+    const message = createBaseApproveHoldRuleResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    return message;
+  },
+};
+
+function createBaseEndHoldRuleRequest(): EndHoldRuleRequest {
+  return { ruleId: "" };
+}
+
+export const EndHoldRuleRequest: MessageFns<EndHoldRuleRequest> = {
+  encode(message: EndHoldRuleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ruleId !== "") {
+      writer.uint32(10).string(message.ruleId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndHoldRuleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndHoldRuleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ruleId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndHoldRuleRequest {
+    return {
+      ruleId: isSet(object.ruleId)
+        ? globalThis.String(object.ruleId)
+        : isSet(object.rule_id)
+        ? globalThis.String(object.rule_id)
+        : "",
+    };
+  },
+
+  toJSON(message: EndHoldRuleRequest): unknown {
+    const obj: any = {};
+    if (message.ruleId !== "") {
+      obj.ruleId = message.ruleId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndHoldRuleRequest>): EndHoldRuleRequest {
+    return EndHoldRuleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndHoldRuleRequest>): EndHoldRuleRequest {
+    const message = createBaseEndHoldRuleRequest();
+    message.ruleId = object.ruleId ?? "";
+    return message;
+  },
+};
+
+function createBaseEndHoldRuleResponse(): EndHoldRuleResponse {
+  return { flowId: "", decision: undefined, rule: undefined };
+}
+
+export const EndHoldRuleResponse: MessageFns<EndHoldRuleResponse> = {
+  encode(message: EndHoldRuleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.rule !== undefined) {
+      HoldRule.encode(message.rule, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndHoldRuleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndHoldRuleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = HoldRule.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndHoldRuleResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
+    };
+  },
+
+  toJSON(message: EndHoldRuleResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.rule !== undefined) {
+      obj.rule = HoldRule.toJSON(message.rule);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndHoldRuleResponse>): EndHoldRuleResponse {
+    return EndHoldRuleResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndHoldRuleResponse>): EndHoldRuleResponse {
+    const message = createBaseEndHoldRuleResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -28718,6 +30228,54 @@ export const OperatorServiceDefinition = {
       requestType: EndFreezeRequest as typeof EndFreezeRequest,
       requestStream: false,
       responseType: EndFreezeResponse as typeof EndFreezeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Sets a rule that lets go what would wait for approval, for a while and up to so much. Where a second person approves holds, it stands once
+     * another one called ApproveHoldRule.
+     */
+    setHoldRule: {
+      name: "SetHoldRule",
+      requestType: SetHoldRuleRequest as typeof SetHoldRuleRequest,
+      requestStream: false,
+      responseType: SetHoldRuleResponse as typeof SetHoldRuleResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What such a rule would let go of what waits now, and would have let go of what was held in the last 30 days. */
+    previewHoldRule: {
+      name: "PreviewHoldRule",
+      requestType: PreviewHoldRuleRequest as typeof PreviewHoldRuleRequest,
+      requestStream: false,
+      responseType: PreviewHoldRuleResponse as typeof PreviewHoldRuleResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Rules that stand or are to come, with what they let go, and with `past` those that are over. */
+    listHoldRules: {
+      name: "ListHoldRules",
+      requestType: ListHoldRulesRequest as typeof ListHoldRulesRequest,
+      requestStream: false,
+      responseType: ListHoldRulesResponse as typeof ListHoldRulesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Says as a second person that a rule may stand. Faults: hold.pending for who set it. */
+    approveHoldRule: {
+      name: "ApproveHoldRule",
+      requestType: ApproveHoldRuleRequest as typeof ApproveHoldRuleRequest,
+      requestStream: false,
+      responseType: ApproveHoldRuleResponse as typeof ApproveHoldRuleResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Ends a rule at once: what comes from now on waits for approval again. */
+    endHoldRule: {
+      name: "EndHoldRule",
+      requestType: EndHoldRuleRequest as typeof EndHoldRuleRequest,
+      requestStream: false,
+      responseType: EndHoldRuleResponse as typeof EndHoldRuleResponse,
       responseStream: false,
       options: {},
     },

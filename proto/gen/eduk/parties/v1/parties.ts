@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Freeze, Mandate, MandateReview, Party } from "../../core/v1/party.ts";
+import { Freeze, HoldRule, Mandate, MandateReview, Party } from "../../core/v1/party.ts";
 import { CredentialDigests, PartyStanding } from "../../events/v1/parties.ts";
 
 export const protobufPackage = "eduk.parties.v1";
@@ -44,6 +44,7 @@ export interface SnapshotResponse {
   parties: PartyRow[];
   mandates: MandateRow[];
   freezes: Freeze[];
+  holdRules: HoldRule[];
 }
 
 /** Which. */
@@ -496,7 +497,7 @@ export const MandateRow: MessageFns<MandateRow> = {
 };
 
 function createBaseSnapshotResponse(): SnapshotResponse {
-  return { version: 0n, parties: [], mandates: [], freezes: [] };
+  return { version: 0n, parties: [], mandates: [], freezes: [], holdRules: [] };
 }
 
 export const SnapshotResponse: MessageFns<SnapshotResponse> = {
@@ -515,6 +516,9 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
     }
     for (const v of message.freezes) {
       Freeze.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.holdRules) {
+      HoldRule.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -564,6 +568,14 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
             message.freezes.push(Freeze.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.holdRules.push(HoldRule.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -584,6 +596,11 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
         ? object.mandates.map((e: any) => MandateRow.fromJSON(e))
         : [],
       freezes: globalThis.Array.isArray(object?.freezes) ? object.freezes.map((e: any) => Freeze.fromJSON(e)) : [],
+      holdRules: globalThis.Array.isArray(object?.holdRules)
+        ? object.holdRules.map((e: any) => HoldRule.fromJSON(e))
+        : globalThis.Array.isArray(object?.hold_rules)
+        ? object.hold_rules.map((e: any) => HoldRule.fromJSON(e))
+        : [],
     };
   },
 
@@ -601,6 +618,9 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
     if (message.freezes?.length) {
       obj.freezes = message.freezes.map((e) => Freeze.toJSON(e));
     }
+    if (message.holdRules?.length) {
+      obj.holdRules = message.holdRules.map((e) => HoldRule.toJSON(e));
+    }
     return obj;
   },
 
@@ -613,6 +633,7 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
     message.parties = object.parties?.map((e) => PartyRow.fromPartial(e)) || [];
     message.mandates = object.mandates?.map((e) => MandateRow.fromPartial(e)) || [];
     message.freezes = object.freezes?.map((e) => Freeze.fromPartial(e)) || [];
+    message.holdRules = object.holdRules?.map((e) => HoldRule.fromPartial(e)) || [];
     return message;
   },
 };

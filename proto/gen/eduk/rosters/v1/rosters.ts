@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { HoldRuling } from "../../core/v1/party.ts";
 import {
   GroupDifference,
   GroupEntry,
@@ -136,6 +137,8 @@ export interface Hold {
   part: boolean;
   /** One person approved it, or a part, and another one has to. */
   approvedOnce: boolean;
+  /** Absent = rules have nothing to do with it. */
+  ruling: HoldRuling | undefined;
 }
 
 /** Held rosters. */
@@ -1586,6 +1589,7 @@ function createBaseHold(): Hold {
     groups: [],
     part: false,
     approvedOnce: false,
+    ruling: undefined,
   };
 }
 
@@ -1662,6 +1666,9 @@ export const Hold: MessageFns<Hold> = {
     }
     if (message.approvedOnce !== false) {
       writer.uint32(184).bool(message.approvedOnce);
+    }
+    if (message.ruling !== undefined) {
+      HoldRuling.encode(message.ruling, writer.uint32(194).fork()).join();
     }
     return writer;
   },
@@ -1863,6 +1870,14 @@ export const Hold: MessageFns<Hold> = {
             message.approvedOnce = reader.bool();
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.ruling = HoldRuling.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1954,6 +1969,7 @@ export const Hold: MessageFns<Hold> = {
         : isSet(object.approved_once)
         ? globalThis.Boolean(object.approved_once)
         : false,
+      ruling: isSet(object.ruling) ? HoldRuling.fromJSON(object.ruling) : undefined,
     };
   },
 
@@ -2028,6 +2044,9 @@ export const Hold: MessageFns<Hold> = {
     if (message.approvedOnce !== false) {
       obj.approvedOnce = message.approvedOnce;
     }
+    if (message.ruling !== undefined) {
+      obj.ruling = HoldRuling.toJSON(message.ruling);
+    }
     return obj;
   },
 
@@ -2061,6 +2080,9 @@ export const Hold: MessageFns<Hold> = {
     message.groups = object.groups?.map((e) => GroupDifference.fromPartial(e)) || [];
     message.part = object.part ?? false;
     message.approvedOnce = object.approvedOnce ?? false;
+    message.ruling = (object.ruling !== undefined && object.ruling !== null)
+      ? HoldRuling.fromPartial(object.ruling)
+      : undefined;
     return message;
   },
 };

@@ -1,0 +1,132 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type HoldRuleFact,
+  holdRuleKinds,
+  mostOf,
+  notFitting,
+  type RuleAsk,
+  ruled,
+  ruleEnd,
+  type Spent,
+  spend,
+  whyNot,
+} from './hold-rule.ts';
+
+const rule = (given: Partial<HoldRuleFact> = {}): HoldRuleFact => ({
+  ruleId: 'r',
+  schoolOin: '',
+  kinds: ['leavers'],
+  yearGroups: [],
+  fromMs: 10,
+  untilMs: 100,
+  endedMs: 0,
+  approvedMs: 10,
+  mostPercent: 15,
+  mostCount: 0,
+  ...given,
+});
+const leavers = (count: number, yearGroups: string[] = ['8']): RuleAsk => ({
+  kind: 'leavers',
+  of: 'learners',
+  count,
+  base: 100,
+  yearGroups,
+});
+const why = (given: Partial<HoldRuleFact>, asks: RuleAsk[], atMs = 50, spent: Spent[] = []) =>
+  whyNot(rule(given), { asks, atMs }, spent);
+
+describe('a rule lets go', () => {
+  test('as much as its share, and its count, in all', () => {
+    expect([15, 16].map((n) => why({}, [leavers(n)]))).toEqual([undefined, 'beyond_share']);
+    expect([12, 13].map((n) => why({ mostCount: 12 }, [leavers(n)]))).toEqual([undefined, 'beyond_count']);
+    const once = spend([], [leavers(10)]);
+    expect([5, 6].map((n) => why({}, [leavers(n)], 50, once))).toEqual([undefined, 'beyond_share']);
+    // Of what was there at first: the school does not get smaller by what goes.
+    expect(why({}, [{ ...leavers(6), base: 1000 }], 50, once)).toBe('beyond_share');
+  });
+
+  test('never more than a half of what is taken away, whatever it says', () => {
+    expect(why({ mostPercent: 100 }, [leavers(51)])).toBe('beyond_share');
+    const renames: RuleAsk = { ...leavers(100, []), kind: 'renames' };
+    expect(why({ mostPercent: 100, kinds: ['renames'] }, [renames])).toBe(undefined);
+    expect(why({ mostPercent: 100, kinds: ['renames', 'leavers'] }, [renames])).toBe('beyond_share');
+  });
+
+  test('only all that keeps a hold waiting, and only what it names', () => {
+    const slip: RuleAsk = { kind: 'truncated', of: '', count: 0, base: 0, yearGroups: [] };
+    expect(why({}, [leavers(5), slip])).toBe('other_kind');
+    expect(why({ kinds: [...holdRuleKinds, 'truncated'] }, [slip])).toBe('other_kind');
+    expect(why({}, [])).toBe('other_kind');
+    expect(why({}, [leavers(5), { ...leavers(2), kind: 'groups', of: 'groups' }])).toBe('other_kind');
+    expect(why({ yearGroups: ['8'] }, [leavers(5, ['7', '8'])])).toBe('other_year_groups');
+    expect(why({ yearGroups: ['7', '8'] }, [leavers(5, ['8'])])).toBe(undefined);
+    expect(why({ yearGroups: ['8'] }, [leavers(5, ['', '8'])])).toBe('other_year_groups');
+  });
+
+  test('from its first moment, once a second person approved it, to the last before its end', () => {
+    const at = [9, 10, 99, 100].map((ms) => why({}, [leavers(1)], ms));
+    expect(at).toEqual(['not_begun', undefined, undefined, 'over']);
+    expect(why({ approvedMs: 0 }, [leavers(1)])).toBe('not_approved');
+    expect([59, 60].map((ms) => why({ approvedMs: 60 }, [leavers(1)], ms))).toEqual(['not_begun', undefined]);
+    expect([49, 50].map((ms) => why({ endedMs: 50 }, [leavers(1)], ms))).toEqual([undefined, 'ended']);
+  });
+});
+
+test('of several the one that ends first lets it go; else the nearest miss is named', () => {
+  const ask = (rules: HoldRuleFact[], asks: RuleAsk[], school = 'a') =>
+    ruled(rules, { school, asks, atMs: 50 }, () => []);
+  const [soon, late] = [rule({ ruleId: 'soon', untilMs: 60 }), rule({ ruleId: 'late' })];
+  expect(ask([late, soon], [leavers(5)]).rule?.ruleId).toBe('soon');
+  expect(ask([rule({ schoolOin: 'b' })], [leavers(5)])).toEqual({});
+  expect(ask([rule({ kinds: ['withdrawals'] })], [leavers(5)])).toEqual({});
+  const over = rule({ ruleId: 'over', untilMs: 40 });
+  expect(ask([over, late], [leavers(20)]).near).toMatchObject({ rule: { ruleId: 'late' }, why: 'beyond_share' });
+});
+
+const kinds = fc.uniqueArray(fc.constantFrom(...holdRuleKinds), { minLength: 1 });
+const rules = fc.record({
+  ruleId: fc.constantFrom('p', 'q', 'r'),
+  schoolOin: fc.constantFrom('', 'a', 'b'),
+  kinds,
+  yearGroups: fc.constantFrom([], ['8']),
+  fromMs: fc.nat(100),
+  untilMs: fc.nat(120),
+  endedMs: fc.constantFrom(0, 30, 70),
+  approvedMs: fc.constantFrom(0, 1, 40),
+  mostPercent: fc.integer({ min: 1, max: 100 }),
+  mostCount: fc.constantFrom(0, 5, 40),
+});
+const asks = fc.array(
+  fc.record({
+    kind: fc.constantFrom(...holdRuleKinds, 'empty', 'said_again', 'freeze'),
+    of: fc.constantFrom('learners', 'groups'),
+    count: fc.integer({ min: 1, max: 60 }),
+    base: fc.constant(100),
+    yearGroups: fc.constantFrom([], ['8'], ['7']),
+  }),
+  { maxLength: 3 },
+);
+
+test('whatever is asked of it, and in whatever order: what a rule lets go stays within its bounds, its time and its kinds', () => {
+  fc.assert(
+    fc.property(rules, fc.array(fc.tuple(asks, fc.nat(130)), { maxLength: 12 }), (fact, holds) => {
+      let spent: Spent[] = [];
+      for (const [asked, atMs] of holds) {
+        const no = whyNot(fact, { asks: asked, atMs }, spent);
+        if (no !== undefined) {
+          expect(notFitting).toContain(no);
+          continue;
+        }
+        expect(asked.length).toBeGreaterThan(0);
+        expect(asked.every(({ kind }) => (fact.kinds as string[]).includes(kind))).toBe(true);
+        expect(atMs >= fact.fromMs && atMs < ruleEnd(fact) && fact.approvedMs > 0).toBe(true);
+        spent = spend(spent, asked);
+        for (const { count, base } of spent) {
+          expect(count * 100).toBeLessThanOrEqual(base * Math.min(fact.mostPercent, mostOf(fact.kinds)));
+          if (fact.mostCount > 0) expect(count).toBeLessThanOrEqual(fact.mostCount);
+        }
+      }
+    }),
+  );
+});

@@ -1,0 +1,149 @@
+/**
+ * A rule that lets go what would wait for approval, for a while and up to so much: such as who leaves at the end of a school year. Facts of
+ * `parties`; the owners of holds keep a copy, and ask here where they decide. Pure.
+ */
+
+/** What a rule may let go. What looks like a slip (empty, cut off), is said again after a no, or stands under a freeze is none of these. */
+export const holdRuleKinds = ['leavers', 'groups', 'renames', 'withdrawals'] as const;
+export type HoldRuleKind = (typeof holdRuleKinds)[number];
+const isRuleKind = (kind: string): boolean => (holdRuleKinds as readonly string[]).includes(kind);
+
+/** What stands longer is a way of working: the threshold is for that. With an hour more, for the day on which clocks are set back. */
+export const LONGEST_RULE_MS = 60 * 86_400_000 + 3_600_000;
+/** Most that a rule lets go of a school, in percent. All of it may get another name; no more than a half is taken away without a look. */
+export const mostOf = (kinds: readonly string[]): number => (kinds.every((kind) => kind === 'renames') ? 100 : 50);
+
+/** Times are Unix milliseconds; `untilMs` and `endedMs` are the first moment at which it no longer stands. */
+export interface HoldRuleFact {
+  ruleId: string;
+  /** Empty = every school. */
+  schoolOin: string;
+  kinds: readonly string[];
+  /** Of leavers: they are of these year groups, and of no other; empty = of any. */
+  yearGroups: readonly string[];
+  fromMs: number;
+  untilMs: number;
+  /** When it was ended early; 0 = it was not. */
+  endedMs: number;
+  /** From when on nobody else has to say so too; 0 = a second person has not. */
+  approvedMs: number;
+  /** In all while it stands, at one school: of what was there when it was first used, in percent. */
+  mostPercent: number;
+  /** And so many; 0 = any number within that share. */
+  mostCount: number;
+}
+
+/** Something that keeps a hold waiting, as numbers. */
+export interface RuleAsk {
+  /** One of `holdRuleKinds`; another word = no rule lets it go. */
+  kind: string;
+  /** What is counted: `learners`, `groups`, `entitlements`. */
+  of: string;
+  count: number;
+  /** Of how many. */
+  base: number;
+  /** Of leavers: their year groups; the empty one is that of who has none. */
+  yearGroups: readonly string[];
+}
+
+/** What a rule let go at one school so far, by kind and what is counted. */
+export interface Spent {
+  kind: string;
+  of: string;
+  base: number;
+  count: number;
+}
+
+/** Why a rule does not let it go; the first is the nearest miss. */
+export const notFitting = [
+  'beyond_count',
+  'beyond_share',
+  'other_year_groups',
+  'not_approved',
+  'not_begun',
+  'over',
+  'ended',
+  'other_kind',
+] as const;
+export type NotFitting = (typeof notFitting)[number];
+
+/** A rule as it is told of, with times as they stand on the wire. */
+type OnWire = Omit<HoldRuleFact, Times> & Readonly<Record<Times, bigint>>;
+type Times = 'fromMs' | 'untilMs' | 'endedMs' | 'approvedMs';
+
+export const ruleFact = (rule: OnWire): HoldRuleFact => ({
+  ...rule,
+  fromMs: Number(rule.fromMs),
+  untilMs: Number(rule.untilMs),
+  endedMs: Number(rule.endedMs),
+  approvedMs: Number(rule.approvedMs),
+});
+
+/** When it is over, Unix milliseconds. */
+export const ruleEnd = ({ untilMs, endedMs }: Pick<HoldRuleFact, 'untilMs' | 'endedMs'>): number =>
+  endedMs > 0 ? Math.min(untilMs, endedMs) : untilMs;
+
+/** Whether what asks is of kinds that the rule names, all of it. */
+const isOfKinds = ({ kinds }: HoldRuleFact, asks: readonly RuleAsk[]): boolean =>
+  asks.length > 0 && asks.every(({ kind }) => isRuleKind(kind) && kinds.includes(kind));
+
+const spentOf = (spent: readonly Spent[], { kind, of }: Pick<Spent, 'kind' | 'of'>): Spent | undefined =>
+  spent.find((one) => one.kind === kind && one.of === of);
+
+/** What a rule has let go once it lets this go too. */
+export function spend(spent: readonly Spent[], asks: readonly RuleAsk[]): Spent[] {
+  let next = [...spent];
+  for (const { kind, of, count, base } of asks) {
+    const before = spentOf(next, { kind, of }) ?? { kind, of, base, count: 0 };
+    next = [...next.filter((one) => one.kind !== kind || one.of !== of), { ...before, count: before.count + count }];
+  }
+  return next;
+}
+
+/** Why a rule of this school does not let it go at a moment; undefined = it does. `spent`: what it has let go there before. */
+export function whyNot(
+  rule: HoldRuleFact,
+  { asks, atMs }: { asks: readonly RuleAsk[]; atMs: number },
+  spent: readonly Spent[],
+): NotFitting | undefined {
+  if (!isOfKinds(rule, asks)) return 'other_kind';
+  if (rule.endedMs > 0 && rule.endedMs <= atMs) return 'ended';
+  if (rule.untilMs <= atMs) return 'over';
+  if (rule.approvedMs === 0) return 'not_approved';
+  if (Math.max(rule.fromMs, rule.approvedMs) > atMs) return 'not_begun';
+  const isOther = ({ kind, yearGroups }: RuleAsk): boolean =>
+    kind === 'leavers' && rule.yearGroups.length > 0 && !yearGroups.every((one) => rule.yearGroups.includes(one));
+  if (asks.some(isOther)) return 'other_year_groups';
+  const after = spend(spent, asks).filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined);
+  const share = Math.min(rule.mostPercent, mostOf(rule.kinds));
+  if (after.some(({ count, base }) => count * 100 > base * share)) return 'beyond_share';
+  if (rule.mostCount > 0 && after.some(({ count }) => count > rule.mostCount)) return 'beyond_count';
+  return undefined;
+}
+
+export interface Ruled<R extends HoldRuleFact = HoldRuleFact> {
+  /** The rule that lets it go; absent = none does. */
+  rule?: R;
+  /** The one that nearly does, and why it does not. */
+  near?: { rule: R; why: NotFitting };
+}
+
+/** Which rule lets something of a school go at a moment: of those that do, the one that ends first. */
+export function ruled<R extends HoldRuleFact>(
+  rules: readonly R[],
+  hold: { school: string; asks: readonly RuleAsk[]; atMs: number },
+  spentBy: (rule: R) => readonly Spent[],
+): Ruled<R> {
+  const own = rules
+    .filter(({ schoolOin }) => schoolOin === '' || schoolOin === hold.school)
+    .sort((a, b) => ruleEnd(a) - ruleEnd(b) || (a.ruleId < b.ruleId ? -1 : 1));
+  let near: Ruled<R>['near'];
+  for (const rule of own) {
+    const why = whyNot(rule, hold, spentBy(rule));
+    if (why === undefined) return { rule };
+    // A rule of other things has nothing to do with it.
+    if (why === 'other_kind' && !hold.asks.some(({ kind }) => rule.kinds.includes(kind))) continue;
+    if (!near || notFitting.indexOf(why) < notFitting.indexOf(near.why)) near = { rule, why };
+  }
+  return near ? { near } : {};
+}
