@@ -568,6 +568,35 @@ describe('sending it', () => {
     expect(await it.finish('own')).toMatchObject({ state: 'done', sent: 2n });
   });
 
+  test('a party stops its own while it runs, also one that an operator began for it, and none of theirs', async () => {
+    const byOin = PLATFORM;
+    const it = await delivered(Array.from({ length: 100 }, (_, i) => `l${i}`));
+    const theirs = await it.preview({ again: true });
+    it.run(theirs.jobId, { rate: 100 });
+    it.order('stop', theirs.jobId, { byOin });
+    expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'state.missing' });
+    expect((await it.shown(theirs.jobId)).state).toBe('running');
+    it.order('stop', theirs.jobId);
+    const asked = ReplaySelection.fromPartial({ partyOin: PLATFORM, again: true });
+    for (const [jobId, begins] of [
+      ['own', byOin],
+      ['begun', ''],
+    ] as const) {
+      it.order('preview', jobId, { byOin, selection: asked });
+      await it.settle(jobId, (state) => state === 'counted');
+      it.run(jobId, { byOin: begins, rate: 100 });
+      it.bench.advance(100);
+      const under = await it.claim();
+      it.bench.advance(300);
+      it.order('stop', jobId, { byOin });
+      const stopped = await it.shown(jobId);
+      expect(stopped).toMatchObject({ state: 'stopped', cause: 'party' });
+      expect(stopped.setBack).toBeGreaterThan(0n);
+      for (const attempt of under) await it.answered(attempt, 200);
+      expect(await it.claim()).toEqual([]);
+    }
+  });
+
   describe('under a freeze', () => {
     const froze = (it: ReturnType<typeof chain>, of: object, change = 'set') => {
       const times = { fromMs: BigInt(it.bench.now()), untilMs: BigInt(it.bench.now() + 600_000) };

@@ -116,7 +116,7 @@ export function takeOrder(unit: Writer, order: ReplayOrder): Decided {
     return { code: 'state.missing', told: 'No replay has this id.' };
   if (order.action === 'stop') {
     if (isOver(job)) return { code: 'state.conflict', told: `This replay is over: ${job.state}.` };
-    return put(unit, { ...job, state: 'stopped', cause: 'operator', endedMs: unit.now });
+    return put(unit, { ...job, state: 'stopped', cause: order.byParty ? 'party' : 'operator', endedMs: unit.now });
   }
   return run(unit, job, order);
 }

@@ -101,8 +101,11 @@ const replayAsks: Readonly<Record<string, string>> = {
   stop: 'OperatorService/StopReplay',
 };
 
-/** What a party calls to have its mail sent again; others count it. */
-const ownReplayAsks: Readonly<Record<string, string>> = { run: 'DeliveryService/Replay' };
+/** What a party calls to have its mail sent again, or not any more; others count it. */
+const ownReplayAsks: Readonly<Record<string, string>> = {
+  run: 'DeliveryService/Replay',
+  stop: 'DeliveryService/StopReplay',
+};
 
 const deliveryAsks: Readonly<Record<string, string>> = {
   hold: 'DeliveryService/Hold',

@@ -166,6 +166,21 @@ test('what it took is counted, and sent to it again once; nobody else counts or 
   expect(times()).toBe(2);
   expect(await codeOf(listener.deliveries.replay({ ...asked, rate: 7 }))).toBe('state.conflict');
   expect(await codeOf(listener.deliveries.previewReplay({ reference, selection: all }))).toBe('state.conflict');
+  // One that is over is not stopped, nor another's; one that was only counted does not begin any more.
+  const over = await listener.deliveries.stopReplay({ reference: fresh(), previewReference: reference });
+  expect(over.decision).toMatchObject({ outcome: 'ReplayRefused', code: 'state.conflict' });
+  const { reference: slow } = await counted({ about: 'again-1', again: true });
+  const stop = { reference: fresh(), previewReference: slow };
+  expect(await codeOf(rival.deliveries.stopReplay(stop))).toBe('state.missing');
+  const stopped = await listener.deliveries.stopReplay(stop);
+  expect(stopped).toMatchObject({
+    decision: { outcome: 'ReplayChanged' },
+    replay: { state: 'stopped', cause: 'party' },
+  });
+  expect((await listener.deliveries.stopReplay(stop)).flowId).toBe(stopped.flowId);
+  const late = await listener.deliveries.replay({ reference: fresh(), previewReference: slow });
+  expect(late.decision).toMatchObject({ outcome: 'ReplayRefused' });
+  expect(times()).toBe(2);
   // A freeze of the party holds for its own too.
   const { reference: frozen } = await counted({ about: 'again-1', again: true });
   const until = dutchDay(Date.now() + 86_400_000);

@@ -1251,6 +1251,19 @@ const cases: Record<string, Case> = {
       );
     },
   },
+  'DeliveryService.StopReplay': {
+    call: (as) => as.deliveries.stopReplay({ reference: fresh('stop'), previewReference: 'preview-of-nobody' }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const listener = await listening();
+      const previewReference = fresh('preview');
+      const asked = { reference: previewReference, selection: { about: 'lost-1' } };
+      expect((await listener.deliveries.previewReplay(asked)).replay!.state).toBe('counted');
+      const stopped = await listener.deliveries.stopReplay({ reference: fresh('stop'), previewReference });
+      expect(stopped).toMatchObject({ decision: { code: '' }, replay: { state: 'stopped', cause: 'party' } });
+    },
+  },
   'AuditService.GetReceipt': {
     call: async (as) =>
       as.audit.getReceipt({ receiptId: (await las.orders.getOrder({ orderId: 'o-1' })).order!.flowId }),

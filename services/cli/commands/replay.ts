@@ -150,6 +150,7 @@ function ranText(job: ReplayJob): string {
 
 const causes: Readonly<Record<string, string>> = {
   operator: 'by an operator',
+  party: 'by the party itself',
   errors: 'too many requests failed',
   endpoint: 'the party has no endpoint any more',
   parked: 'all that is left of it stands at keys that are parked',

@@ -791,6 +791,7 @@ export const words = {
   state_replaced: ['vervangen door een andere', 'replaced by another'],
   state_expired: ['te lang geleden geteld', 'counted too long ago'],
   cause_operator: ['door een beheerder', 'by an operator'],
+  cause_party: ['door de partij zelf', 'by the party itself'],
   cause_errors: ['er mislukte te veel', 'too much failed'],
   cause_parked: ['wacht op gestrande sleutels', 'waits for stranded keys'],
   cause_freeze: ['wacht tot een bevriezing voorbij is', 'waits until a freeze ends'],

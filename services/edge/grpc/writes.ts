@@ -12,6 +12,7 @@ import {
   DeliveryServiceDefinition,
   type PreviewReplayRequest,
   type ReplayRequest,
+  type StopReplayRequest,
 } from '#proto/eduk/gateway/v1/delivery';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
@@ -33,7 +34,7 @@ import { forgetTokens } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
 import { createLaunch, launchIdOf, provisionAccess, redeemLaunch, revokeAccess, ticketOf } from '../intake/access.ts';
 import { publishProducts } from '../intake/catalogue.ts';
-import { hold, previewOwnReplay, release, retry, runOwnReplay } from '../intake/deliveries.ts';
+import { hold, previewOwnReplay, release, retry, runOwnReplay, stopOwnReplay } from '../intake/deliveries.ts';
 import { grantEntitlements, reportUsage, withdrawEntitlements } from '../intake/entitlements.ts';
 import { cancelOrder, confirmOrder, placeOrder } from '../intake/orders.ts';
 import {
@@ -191,6 +192,14 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
         defaultWaitMs: COMMAND_WAIT_MS,
         more: async ({ message }, _decision, gate, caller) => {
           const reference = message.reveal((request: ReplayRequest) => request.previewReference);
+          return { replay: await ownReplay(caller, reference, gate) };
+        },
+      },
+      stopReplay: {
+        intake: stopOwnReplay,
+        defaultWaitMs: COMMAND_WAIT_MS,
+        more: async ({ message }, _decision, gate, caller) => {
+          const reference = message.reveal((request: StopReplayRequest) => request.previewReference);
           return { replay: await ownReplay(caller, reference, gate) };
         },
       },

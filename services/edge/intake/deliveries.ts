@@ -10,9 +10,10 @@ import {
   ReleaseRequest,
   ReplayRequest,
   RetryRequest,
+  StopReplayRequest,
 } from '#proto/eduk/gateway/v1/delivery';
 import { settle } from '../settle.ts';
-import { event, type Intake } from '../submission.ts';
+import { type Door, event, type Intake } from '../submission.ts';
 import { checkKinds, checkPace, checkTimes, ERRORS, RATE } from './replays.ts';
 
 /** Whoever may be told something has a mailbox. */
@@ -108,6 +109,39 @@ export const previewOwnReplay: Intake<PreviewReplayRequest> = {
   },
 };
 
+/** The school of its selection: who may call for one school only begins and stops no replay of others. Faults: state.missing. */
+async function schoolOfReplay(
+  { previewReference }: { previewReference: string },
+  door: Door,
+  { oin }: { oin: string },
+): Promise<string> {
+  const jobId = replayIdOf(oin, previewReference);
+  const job = await settle(
+    door,
+    async () => (await door.services.delivery.listReplays({ partyOin: oin, jobId })).replays[0],
+  );
+  if (!job)
+    throw new GatewayError('state.missing', 'No replay of yours was counted under this reference.', {
+      where: 'preview_reference',
+    });
+  return job.selection!.schoolOin;
+}
+
+export const stopOwnReplay: Intake<StopReplayRequest> = {
+  method: 'DeliveryService/StopReplay',
+  type: 'eduk.gateway.v1.StopReplayRequest',
+  codec: StopReplayRequest,
+  roles: RECEIVERS,
+  remember: 35,
+  reference: ({ reference }) => reference,
+  school: (_request, located) => located as string,
+  locate: schoolOfReplay,
+  events: ({ previewReference }, _found, { caller: { oin } }) => {
+    const order = { partyOin: oin, byOin: oin, jobId: replayIdOf(oin, previewReference), action: 'stop' };
+    return [event('ReplaySubmitted', ReplaySubmitted.fromPartial(order), oin)];
+  },
+};
+
 export const runOwnReplay: Intake<ReplayRequest> = {
   method: 'DeliveryService/Replay',
   type: 'eduk.gateway.v1.ReplayRequest',
@@ -116,19 +150,7 @@ export const runOwnReplay: Intake<ReplayRequest> = {
   remember: 35,
   reference: ({ reference }) => reference,
   school: (_request, located) => located as string,
-  // The school of its selection: who may call for one school only begins no replay of others.
-  locate: async ({ previewReference }, door, { oin }) => {
-    const jobId = replayIdOf(oin, previewReference);
-    const job = await settle(
-      door,
-      async () => (await door.services.delivery.listReplays({ partyOin: oin, jobId })).replays[0],
-    );
-    if (!job)
-      throw new GatewayError('state.missing', 'No replay of yours was counted under this reference.', {
-        where: 'preview_reference',
-      });
-    return job.selection!.schoolOin;
-  },
+  locate: schoolOfReplay,
   check: ({ rate, mostErrors = ERRORS }) => checkPace(rate, mostErrors),
   events: ({ previewReference, rate, mostErrors = ERRORS }, _found, { caller: { oin }, door }) => {
     const order = {

@@ -34,6 +34,7 @@ const writeMethods = [
   'DeliveryService/Release',
   'DeliveryService/PreviewReplay',
   'DeliveryService/Replay',
+  'DeliveryService/StopReplay',
   'uwlr/BrengLeerresultaten',
   'edexml/import',
 ];

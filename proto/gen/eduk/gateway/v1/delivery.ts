@@ -225,7 +225,7 @@ export interface ReplayStanding {
    * another) or `expired` (counted too long ago).
    */
   state: string;
-  /** Why it stopped: `operator`, `errors` or `endpoint` (you have none any more). */
+  /** Why it stopped: `party` (you stopped it), `operator`, `errors` or `endpoint` (you have none any more). */
   cause: string;
   /** When the oldest mail arrived that is kept, Unix milliseconds; of before nothing can be sent. */
   keptFromMs: bigint;
@@ -289,6 +289,34 @@ export interface ReplayResponse {
     | Decision
     | undefined;
   /** As it stands now: PreviewReplay with its reference says so again. */
+  replay: ReplayStanding | undefined;
+}
+
+/** Which is stopped. */
+export interface StopReplayRequest {
+  /**
+   * Chosen by the sender, unique per party and method: a repeat with the same content has the same answer and no second
+   * effect; with other content it is refused as state.conflict.
+   */
+  reference: string;
+  /** Reference of the PreviewReplay that counted it. */
+  previewReference: string;
+  /** How long the answer may wait for the first decision, milliseconds, at most 30,000; 0 = 5,000. */
+  waitMs: bigint;
+}
+
+/** Accepted. One that is over already is refused as state.conflict. */
+export interface StopReplayResponse {
+  /** Follow the message with FlowService by this id. */
+  flowId: string;
+  receipt:
+    | Receipt
+    | undefined;
+  /** Empty outcome = not yet decided when the answer left. */
+  decision:
+    | Decision
+    | undefined;
+  /** As it stands now: what is under way may still arrive, and is counted then. */
   replay: ReplayStanding | undefined;
 }
 
@@ -2902,6 +2930,241 @@ export const ReplayResponse: MessageFns<ReplayResponse> = {
   },
 };
 
+function createBaseStopReplayRequest(): StopReplayRequest {
+  return { reference: "", previewReference: "", waitMs: 0n };
+}
+
+export const StopReplayRequest: MessageFns<StopReplayRequest> = {
+  encode(message: StopReplayRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    if (message.previewReference !== "") {
+      writer.uint32(18).string(message.previewReference);
+    }
+    if (message.waitMs !== 0n) {
+      if (BigInt.asIntN(64, message.waitMs) !== message.waitMs) {
+        throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopReplayRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopReplayRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.previewReference = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StopReplayRequest {
+    return {
+      reference: isSet(object.reference) ? globalThis.String(object.reference) : "",
+      previewReference: isSet(object.previewReference)
+        ? globalThis.String(object.previewReference)
+        : isSet(object.preview_reference)
+        ? globalThis.String(object.preview_reference)
+        : "",
+      waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+    };
+  },
+
+  toJSON(message: StopReplayRequest): unknown {
+    const obj: any = {};
+    if (message.reference !== "") {
+      obj.reference = message.reference;
+    }
+    if (message.previewReference !== "") {
+      obj.previewReference = message.previewReference;
+    }
+    if (message.waitMs !== 0n) {
+      obj.waitMs = message.waitMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StopReplayRequest>): StopReplayRequest {
+    return StopReplayRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StopReplayRequest>): StopReplayRequest {
+    const message = createBaseStopReplayRequest();
+    message.reference = object.reference ?? "";
+    message.previewReference = object.previewReference ?? "";
+    message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseStopReplayResponse(): StopReplayResponse {
+  return { flowId: "", receipt: undefined, decision: undefined, replay: undefined };
+}
+
+export const StopReplayResponse: MessageFns<StopReplayResponse> = {
+  encode(message: StopReplayResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.receipt !== undefined) {
+      Receipt.encode(message.receipt, writer.uint32(18).fork()).join();
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    if (message.replay !== undefined) {
+      ReplayStanding.encode(message.replay, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopReplayResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopReplayResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.receipt = Receipt.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.replay = ReplayStanding.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StopReplayResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      receipt: isSet(object.receipt) ? Receipt.fromJSON(object.receipt) : undefined,
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      replay: isSet(object.replay) ? ReplayStanding.fromJSON(object.replay) : undefined,
+    };
+  },
+
+  toJSON(message: StopReplayResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.receipt !== undefined) {
+      obj.receipt = Receipt.toJSON(message.receipt);
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.replay !== undefined) {
+      obj.replay = ReplayStanding.toJSON(message.replay);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StopReplayResponse>): StopReplayResponse {
+    return StopReplayResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StopReplayResponse>): StopReplayResponse {
+    const message = createBaseStopReplayResponse();
+    message.flowId = object.flowId ?? "";
+    message.receipt = (object.receipt !== undefined && object.receipt !== null)
+      ? Receipt.fromPartial(object.receipt)
+      : undefined;
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.replay = (object.replay !== undefined && object.replay !== null)
+      ? ReplayStanding.fromPartial(object.replay)
+      : undefined;
+    return message;
+  },
+};
+
 /**
  * What the gateway sends to you: what of it waits, and what you want of that. Never another party's. Needs no mandate: what you may
  * have is judged when it is sent.
@@ -2962,6 +3225,15 @@ export const DeliveryServiceDefinition = {
       requestType: ReplayRequest as typeof ReplayRequest,
       requestStream: false,
       responseType: ReplayResponse as typeof ReplayResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Stops a replay of yours at once, also while it is counted, and one that an operator began for you. What you were sent, you have. */
+    stopReplay: {
+      name: "StopReplay",
+      requestType: StopReplayRequest as typeof StopReplayRequest,
+      requestStream: false,
+      responseType: StopReplayResponse as typeof StopReplayResponse,
       responseStream: false,
       options: {},
     },
