@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { GatewayError } from '#kernel';
 import type { AcceptRequest } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
@@ -88,4 +88,78 @@ test('where the log takes nothing in, nobody is told who learners are', async ()
     }),
   ).rejects.toThrow('away');
   await notes.stop();
+});
+
+describe('what is read again and again', () => {
+  const started = () => {
+    const records: AuditRecord[] = [];
+    const log = {
+      accept({ entries }: AcceptRequest) {
+        for (const { events } of entries)
+          for (const { data } of events)
+            records.push(...AuditSubmitted.decode(data).items.map(({ record }) => AuditRecord.decode(record)));
+        return Promise.resolve({ outcomes: [] });
+      },
+    };
+    let now = 1_000_000;
+    const notes = new AuditNotes(log as never, { now: () => now } as never);
+    onTestFinished(() => notes.stop());
+    const read = (method: string, actedBy = '') =>
+      notes.read({ kind: AuditKind.AUDIT_KIND_OPERATOR, partyOin: 'o', method, actedBy });
+    /** So many seconds pass; `each` happens in every one. */
+    const pass = async (seconds: number, each = () => {}) => {
+      for (let second = 0; second < seconds; second++) {
+        each();
+        now += 1_000;
+        await notes.flush();
+      }
+    };
+    const told = (method: string) =>
+      records.filter((one) => one.method === method).map(({ times, actedBy }) => [Number(times), actedBy]);
+    return { notes, read, pass, told, turnBack: (ms: number) => (now -= ms) };
+  };
+
+  test('is a record at once, and then one a minute with how often: an open page of six reads, twice a second', async () => {
+    const { read, pass, told, notes } = started();
+    const page = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const readAll = () => {
+      for (const one of page) read(one);
+    };
+    await pass(1, readAll);
+    for (const one of page) expect(told(one)).toEqual([[1, '']]);
+    await pass(299, () => {
+      readAll();
+      readAll();
+    });
+    await notes.stop();
+    for (const one of page) {
+      expect(told(one).reduce((sum, [times]) => sum + (times as number), 0)).toBe(1 + 2 * 299);
+      expect(told(one).length).toBeLessThanOrEqual(6);
+    }
+  });
+
+  test('is told apart by who has which link, and is news again after a minute without', async () => {
+    const { read, pass, told } = started();
+    read('a');
+    read('a', 'link:1');
+    await pass(1);
+    expect(told('a')).toEqual([
+      [1, ''],
+      [1, 'link:1'],
+    ]);
+    await pass(61);
+    read('a');
+    await pass(1);
+    expect(told('a')).toHaveLength(3);
+  });
+
+  test('waits no longer than a minute, also where the clock went back', async () => {
+    const { read, pass, told, turnBack } = started();
+    read('a');
+    await pass(1);
+    read('a');
+    turnBack(3_600_000);
+    await pass(1);
+    expect(told('a')).toHaveLength(2);
+  });
 });

@@ -29,6 +29,8 @@ import { event } from './submission.ts';
 export const MERGE_MS = 60_000;
 /** How long things are gathered, milliseconds. */
 const GATHER_MS = 1000;
+/** What is read again within so long is counted, and is one record at its end, milliseconds. */
+const AGAIN_MS = 60_000;
 /** How long the end of a process waits for the last of them, milliseconds. */
 const STOP_MS = 2000;
 /** Kinds that are gathered at once; at more they are taken in right away. */
@@ -104,6 +106,12 @@ export interface Done {
   tokens?: Iterable<string>;
 }
 
+/** What is the same of two kinds is counted together. */
+const kindOf = (done: Done): string => {
+  const { kind, partyOin, schoolOin = '', method = '', code = '', purpose = '', attributes = [], actedBy = '' } = done;
+  return [kind, partyOin, schoolOin, method, code, purpose, attributes.join(','), actedBy].join('|');
+};
+
 type Log = Pick<Client<typeof LogServiceDefinition>, 'accept'>;
 
 /**
@@ -119,6 +127,8 @@ export class AuditNotes {
   #reached = new Map<string, Reached>();
   /** What the log was asked, or is to be asked, and has not answered: the same entries until it does. */
   #made: { entry: Entry; records: number }[] = [];
+  /** Kinds that were read, until when what is the same is counted, and how often it was. */
+  #read = new Map<string, { untilMs: number; again?: AuditRecord }>();
   readonly #flushing = shared(() => this.#flush());
   #told = false;
 
@@ -134,32 +144,50 @@ export class AuditNotes {
   }
 
   note(done: Done): void {
-    const { kind, partyOin, schoolOin = '', method = '', code = '', purpose = '', attributes = [], people = 0 } = done;
-    const { actedBy = '', tokens } = done;
-    const key = [kind, partyOin, schoolOin, method, code, purpose, attributes.join(','), actedBy].join('|');
-    if (tokens !== undefined) this.#reach(key, tokens);
+    const key = kindOf(done);
+    if (done.tokens !== undefined) this.#reach(key, done.tokens);
+    this.#add(key, this.#recordOf(done));
+  }
+
+  /**
+   * As `note`, of what was only read. The first time it is noted at once; what is the same within a minute is counted, and noted at its end:
+   * a page that stays open asks twice a second.
+   */
+  read(done: Done): void {
+    const key = kindOf(done);
+    const known = this.#read.get(key);
+    if (known?.again) known.again.times += 1n;
+    else if (known) known.again = this.#recordOf(done);
+    else {
+      if (this.#read.size < MOST_KINDS) this.#read.set(key, { untilMs: this.#clock.now() + AGAIN_MS });
+      this.note(done);
+    }
+  }
+
+  #recordOf({ kind, partyOin, schoolOin, method, code, purpose, attributes = [], people = 0, actedBy }: Done) {
+    return recordOf({
+      kind,
+      atMs: BigInt(this.#clock.now()),
+      partyOin,
+      schoolOin: schoolOin ?? '',
+      method: method ?? '',
+      code: code ?? '',
+      purpose: purpose ?? '',
+      attributes: [...attributes],
+      times: 1n,
+      people: BigInt(people),
+      actedBy: actedBy ?? '',
+    });
+  }
+
+  #add(key: string, record: AuditRecord): void {
     const known = this.#kinds.get(key);
     if (known) {
-      known.times += 1n;
-      known.people += BigInt(people);
+      known.times += record.times;
+      known.people += record.people;
       return;
     }
-    this.#kinds.set(
-      key,
-      recordOf({
-        kind,
-        atMs: BigInt(this.#clock.now()),
-        partyOin,
-        schoolOin,
-        method,
-        code,
-        purpose,
-        attributes: [...attributes],
-        times: 1n,
-        people: BigInt(people),
-        actedBy,
-      }),
-    );
+    this.#kinds.set(key, record);
     // Once: where the log takes nothing in, each more would ask it again.
     if (this.#kinds.size === MOST_KINDS) void this.flush();
   }
@@ -175,6 +203,19 @@ export class AuditNotes {
   async keep(record: AuditRecord): Promise<void> {
     this.#made.push(noted([{ item: itemOf(record), party: record.partyOin }], this.#clock.now()));
     await this.flush();
+  }
+
+  /** Notes what was read again, where its minute is over or, at the end of the process, whenever that is. */
+  #settle(isLast: boolean): void {
+    const now = this.#clock.now();
+    for (const [key, { untilMs, again }] of this.#read) {
+      // A clock that went back holds nothing up.
+      if (!isLast && untilMs > now && untilMs <= now + AGAIN_MS) continue;
+      if (again) {
+        this.#read.set(key, { untilMs: now + AGAIN_MS });
+        this.#add(key, again);
+      } else this.#read.delete(key);
+    }
   }
 
   #reach(key: string, tokens: Iterable<string>): void {
@@ -196,6 +237,7 @@ export class AuditNotes {
     try {
       // What was made before goes first: until that is accepted, what came since is counted by its kind.
       await this.#send();
+      this.#settle(false);
       const items = [...this.#kinds].map(([key, record]) => ({
         item: itemOf(record, this.#reached.get(key)),
         party: record.partyOin,
@@ -224,6 +266,7 @@ export class AuditNotes {
   /** After the last note. A log that does not answer holds nobody up for long. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#settle(true);
     const given = new AbortController();
     await Promise.race([this.flush(), rest(STOP_MS, undefined, { signal: given.signal }).catch(() => undefined)]);
     given.abort();

@@ -64,6 +64,8 @@ const reads: ReadonlySet<string> = new Set([
   'previewHoldRule',
   'listLinks',
 ]);
+/** Whether a method of eduk.operator.v1, by its name in the proto, changes nothing. */
+export const isRead = (method: string): boolean => reads.has(`${method[0]!.toLowerCase()}${method.slice(1)}`);
 /** A privacy officer forgets, or keeps after all, ends what was agreed, stops who leaks, and asks schools; who goes on is for an operator. */
 const isForPrivacy = (key: string, request: { change?: string; identity?: string }): boolean =>
   (key === 'setIdentity' && request.identity === 'on-demand') ||

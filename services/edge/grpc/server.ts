@@ -34,7 +34,7 @@ import type { Gate } from '../gate.ts';
 import { checkGrammar } from '../labels.ts';
 import { limits } from '../limits.ts';
 import { asSeenBy, LINK } from '../links.ts';
-import { requireDuty, requireEnding, requireLoopback } from '../operators.ts';
+import { isRead, requireDuty, requireEnding, requireLoopback } from '../operators.ts';
 import { isOfProxy } from '../proxy.ts';
 import { reads } from '../reads/index.ts';
 import { requireScope, scopeOf, withinSchool } from '../scopes.ts';
@@ -432,15 +432,19 @@ async function operated<T>(
   answer: () => Promise<T>,
 ): Promise<T> {
   if (looks.has(method)) return answer();
-  const note = (code: string): void =>
-    gate.door.audit.note({
+  const { audit } = gate.door;
+  const note = (code: string): void => {
+    const done = {
       kind: AuditKind.AUDIT_KIND_OPERATOR,
       partyOin: operatorCaller.oin,
       schoolOin: typeof school === 'string' && /^\d{20}$/.test(school) ? school : '',
       method: `OperatorService/${method}`,
       code,
       ...(link ? { actedBy: `link:${link.id}` } : {}),
-    });
+    };
+    if (code === '' && isRead(method)) audit.read(done);
+    else audit.note(done);
+  };
   try {
     const given = await answer();
     if (!sayThemselves.has(method)) note('');
