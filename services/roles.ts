@@ -196,6 +196,7 @@ export const questions: ReadonlySet<string> = new Set([
   'eduk.access.v1.AccessService/listSubjects',
   'eduk.results.v1.ResultsService/listSubjects',
   'eduk.delivery.v1.DeliveryService/flowRows',
+  'eduk.delivery.v1.DeliveryService/findDelivered',
   'eduk.delivery.v1.DeliveryService/listScores',
   'eduk.readiness.v1.ReadinessService/listNeeds',
 ]);

@@ -2148,6 +2148,42 @@ describe('what waits', () => {
       expect((await eduk(`flow list ${wrong}`)).exit).toBe(2);
   });
 
+  test('by the id of a delivery what went out under it is listed; shown where it was one message', async () => {
+    const id = '019ab000-0000-7000-8000-00000000000d';
+    const flow = (flowId: string) => ({ flowId, method: 'EntitlementService/GrantEntitlements', state: 'decided' });
+    const delivery = (flowId: string, status: number) => ({
+      ...{ flowId, deliveryId: `e-${flowId}`, schoolOin: school, about: `licence-${flowId}` },
+      delivery: {
+        ...{ partyOin: oin, type: 'EntitlementGranted', state: status === 200 ? 'delivered' : 'failing' },
+        ...{ attempts: 2, status, atMs: BigInt(NOW) },
+      },
+    });
+    const names = [{ oin, name: 'Leerplein' }];
+    const two = { flows: [flow('a'), flow('b')], deliveries: [delivery('a', 200), delivery('b', 500)], gone: 1, names };
+    answer('listFlows', { ...two, coveredFromMs: 0n, more: false });
+    const { out, exit } = await eduk(`flow list ${id}`);
+    expect(exit).toBe(0);
+    for (const word of [
+      'Leerplein',
+      'licence-b',
+      'failing',
+      '2 attempts, 500',
+      '1 event of this request is kept no longer',
+    ])
+      expect(out).toContain(word);
+    expect((await eduk(`flow list ${id} --json`)).json[1]).toMatchObject({
+      flowId: 'b',
+      deliveries: [
+        { deliveryId: 'e-b', receiverOin: oin, about: 'licence-b', state: 'failing', attempts: 2, status: 500 },
+      ],
+    });
+    answer('showFlow', new Refusal('state.missing', 'Nothing is known under this id.', []));
+    expect((await eduk(`flow show ${id}`)).err).toContain(`2 messages went out under this id: eduk flow list ${id}`);
+    answer('listFlows', { flows: [], deliveries: [], missing: ['deliveries'], coveredFromMs: 0n, more: false });
+    expect((await eduk(`flow list ${id}`)).out).toContain('Not all mail of the time of this id was looked through');
+    expect((await eduk(`flow show ${id}`)).exit).toBe(1);
+  });
+
   test('messages about a learner are listed, whom standard input names and no answer does', async () => {
     const told = 'pw1-abcdefghijklmnopqrstuvwxyz';
     answer('listFlows', {

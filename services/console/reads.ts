@@ -331,7 +331,10 @@ function timesIn(text: (name: string) => string): { fromMs: bigint; beforeMs: bi
 const refOf = (text: string): LearnerRef =>
   /^https?:/i.test(text) ? { eckId: text, lasKey: '' } : { eckId: '', lasKey: text };
 
-function flowsFound({ flows, names, coveredFromMs, next, missing }: ListFlowsResponse, fromMs: bigint): page.FlowList {
+function flowsFound(
+  { flows, names, coveredFromMs, next, missing, deliveries, gone }: ListFlowsResponse,
+  fromMs: bigint,
+): page.FlowList {
   const nameOf = namesIn(names);
   return {
     flows: flows.map((one) => ({
@@ -348,6 +351,18 @@ function flowsFound({ flows, names, coveredFromMs, next, missing }: ListFlowsRes
     next,
     isShort: next === '' && coveredFromMs > fromMs,
     missing,
+    deliveries: deliveries.map(({ deliveryId, flowId, about, delivery }) => ({
+      id: deliveryId,
+      flow: flowId,
+      to: nameOf(delivery!.partyOin),
+      kind: delivery!.type,
+      about,
+      state: delivery!.state,
+      attempts: delivery!.attempts,
+      status: delivery!.status,
+      at: numberOf(delivery!.atMs),
+    })),
+    gone,
   };
 }
 

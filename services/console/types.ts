@@ -223,8 +223,25 @@ export interface FlowList {
   next: string;
   /** What is older was not looked at, and no further page has it. */
   isShort: boolean;
-  /** Of a product, `orders` or `entitlements` of which not all were looked through. */
+  /** Of a product, `orders` or `entitlements` of which not all were looked through; of an id, `deliveries`. */
   missing: string[];
+  /** What went out under the id that was asked for. */
+  deliveries: DeliveredLine[];
+  /** Of these, so many are not kept any more. */
+  gone: number;
+}
+
+/** One event, for one receiver. */
+export interface DeliveredLine {
+  id: string;
+  flow: string;
+  to: Named;
+  kind: string;
+  about: string;
+  state: string;
+  attempts: number;
+  status: number;
+  at: number;
 }
 
 export interface StepView {

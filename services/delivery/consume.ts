@@ -24,6 +24,7 @@ import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, takeEndpoint, wa
 import { cleanReconciled } from './reconciled.ts';
 import { cleanReplays, type ReplayOrder, step, takeOrder } from './replay.ts';
 import { type Route, routes } from './routes.ts';
+import { cleanSets } from './sets.ts';
 import { STANDARDS } from './standards.ts';
 import {
   bodies,
@@ -132,7 +133,8 @@ function cleanAll(unit: Unit, address: Address): number {
     return isMore ? unit.now + 1 : at;
   }
   const at = clean(unit, address, (row) => forgetOutcome(unit, party, row));
-  return cleanAside(unit, party, service) > 0 || isMore ? unit.now + 1 : at;
+  const again = Math.min(at, cleanSets(unit, party) ?? at);
+  return cleanAside(unit, party, service) > 0 || isMore ? unit.now + 1 : again;
 }
 
 function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => void): void {

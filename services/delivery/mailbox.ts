@@ -16,6 +16,7 @@ import {
   heads,
   type MailRow,
   mail,
+  moved,
   type ParkedKeyRow,
   parkedKeys,
   parkedMail,
@@ -165,6 +166,7 @@ export function sendKey(unit: Writer, { party, service, school }: Way, key: stri
     unit.remove(parkedMail, party, service, school, key, first);
     number += 1;
     unit.put(mail, { party, service, number, first, flowId, eventId, atMs: unit.now });
+    unit.put(moved, { party, service, first, number });
   }
   unit.remove(parkedKeys, party, service, school, key);
   unit.put(heads, { ...head, number, parkedKeys: head.parkedKeys - 1 });
@@ -178,6 +180,7 @@ export function clean(unit: Writer, { party, service }: Address, ended?: (row: R
   const old = rows.filter(({ atMs }) => atMs <= before);
   for (const row of old) {
     unit.remove(mail, party, service, row.number);
+    if (row.first !== row.number) unit.remove(moved, party, service, row.first);
     unit.remove(bodies, row.flowId, row.eventId);
     ended?.(row);
   }
@@ -225,6 +228,7 @@ function cleanParked(unit: Writer, { party, service }: Address, before: number):
       const old = rows.filter(({ atMs }) => atMs <= before);
       for (const { first, flowId, eventId } of old) {
         unit.remove(parkedMail, party, service, school, key, first);
+        unit.remove(moved, party, service, first);
         unit.remove(bodies, flowId, eventId);
       }
       removed += old.length;

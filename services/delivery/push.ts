@@ -36,6 +36,7 @@ import { mayHave } from './mandates.ts';
 import { goOnMoving, type Moving } from './moves.ts';
 import { became, isOn, openReplay, overtaken, requestFailed } from './replayed.ts';
 import { score } from './scores.ts';
+import { noteSet, noteTold } from './sets.ts';
 import { endOf, STANDARDS, standardFor, standardsOf, takenOver } from './standards.ts';
 import {
   type AttemptRow,
@@ -243,6 +244,9 @@ export function exchange(unit: Writer, told: readonly Outcome[], ask: Ask): Star
   return started;
 }
 
+/** Whether a request has an id of its own, and not that of the only event in it. */
+const hasSetId = ({ standard, members }: AttemptRow): boolean => standard !== UWLR && members.length > 1;
+
 const endpointName = ({ party, standard }: Pick<EndpointRow, 'party' | 'standard'>): string => `${party}/${standard}`;
 
 type Lane = Pick<PushKeyRow, 'party' | 'standard' | 'service' | 'school' | 'key'>;
@@ -266,6 +270,7 @@ function takeIn(unit: Writer, outcome: Outcome, call: Call): void {
   // Told too late: its lease had passed, and it is someone else's or over.
   if (!attempt?.started || attempt.owner !== call.owner || attempt.number !== outcome.number || !endpoint) return;
   call.changed.add(attempt.attemptId);
+  if (outcome.result.endsWith('answered') && hasSetId(attempt)) noteTold(unit, attempt, outcome.untold);
   if (endpoint.full === FILLED) call.full.add(endpointName(endpoint));
   const next = settle(unit, attempt, endpoint, outcome, call);
   call.saw?.({ before: endpoint, after: next });
@@ -774,6 +779,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   const started: Started[] = [];
   const take = (attempt: AttemptRow, rows: Started['rows']): void => {
     unit.put(attempts, attempt);
+    if (attempt.number === 1 && hasSetId(attempt)) noteSet(unit, attempt);
     started.push({ attempt, url, isTrial: endpoint.rests > 0, rows });
     next = Math.min(next, attempt.leaseMs);
   };

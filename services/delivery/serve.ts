@@ -6,7 +6,6 @@ import type { Service } from '#proto/eduk/core/v1/party';
 import {
   DeliveryServiceDefinition,
   type DroppedRows,
-  type FlowDelivery,
   type MailboxRow,
   type ReadMailboxResponse,
 } from '#proto/eduk/delivery/v1/delivery';
@@ -14,6 +13,7 @@ import { alertsServed } from './alerts.ts';
 import { mailboxName, SENDERS } from './consume.ts';
 import { deadLettersServed } from './dead.ts';
 import { disksServed } from './disk.ts';
+import { deliveriesOf, findDelivered } from './find.ts';
 import {
   type Address,
   beginRelease,
@@ -26,7 +26,7 @@ import {
   type Way,
 } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
-import { failing, meant, refusedSchools, standingOf, wake } from './push.ts';
+import { failing, meant, refusedSchools, wake } from './push.ts';
 import { reconciledServed } from './reconciled.ts';
 import { listScores } from './scores.ts';
 import { pushing } from './serve-push.ts';
@@ -137,6 +137,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       const told = engine.list(bodies, { equals: [flowId], limit: LARGEST_PAGE });
       return { deliveries: told.flatMap((body) => deliveriesOf(engine, body)) };
     },
+    findDelivered: (asked) => findDelivered(engine, asked),
     listParkedRows({ schoolOin, partyOin, code, ...times }) {
       const how = { code, fromMs: Number(times.fromMs ?? 0n), untilMs: Number(times.untilMs ?? 0n) };
       const groups = new Map<string, { row: Readonly<ParkedKeyRow>; rows: number; sinceMs: number }>();
@@ -299,32 +300,3 @@ const mailboxRow = (row: Pick<MailRow, 'number' | 'first'>, body: Readonly<BodyR
   atMs: BigInt(body.timeMs),
   keyNumber: BigInt(row.first),
 });
-
-function deliveriesOf(engine: EngineView, body: Readonly<BodyRow>): FlowDelivery[] {
-  return body.receivers.split(' ').map((receiver) => {
-    const [party, service, first] = receiver.split('/') as [string, string, string];
-    const row = { party, service: Number(service), first: Number(first) };
-    const base = {
-      partyOin: party,
-      service: row.service as Service,
-      type: body.type,
-      code: '',
-      atMs: BigInt(body.timeMs),
-      standard: '',
-      attempts: 0,
-      status: 0,
-      nextMs: 0n,
-      cause: '',
-      losses: [],
-    };
-    const pushed = standingOf(engine, row, body);
-    const isOver = pushed !== undefined && ['delivered', 'untold', 'dropped'].includes(pushed.state);
-    if (!isOver && isForgotten(engine, body)) return { ...base, state: 'forgotten' };
-    const parked = standsBehind(engine, row, body);
-    if (!isOver && parked) return { ...base, state: 'parked', code: parked.code, atMs: BigInt(parked.sinceMs) };
-    if (pushed === undefined) return { ...base, state: 'ready' };
-    const { state, code, attempts, status, standard, cause, losses, atMs, nextMs } = pushed;
-    const at = { atMs: BigInt(atMs), nextMs: BigInt(nextMs) };
-    return { ...base, state, code, attempts, status, standard, cause, losses: [...losses], ...at };
-  });
-}

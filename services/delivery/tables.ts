@@ -448,6 +448,40 @@ export const attempts = table<AttemptRow>({
   retention: 'RETENTION_DELIVERY',
 });
 
+/**
+ * What went out together under an id of its own: of one event alone the id is its own, and there is no row. One row a request, and few bytes: who
+ * calls about a delivery has nothing else.
+ */
+export interface SetRow {
+  party: string;
+  setId: string;
+  service: number;
+  /** Numbers at first arrival of its rows, as `packed` writes them. */
+  firsts: string;
+}
+
+export const sets = table<SetRow>({
+  name: 'delivery_sets',
+  key: ['party', 'setId'],
+  columns: { party: 'text', setId: 'text', service: 'int', firsts: 'text' },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** Under which number mail lies that was parked and came back: by its first one it is not found any more. */
+export interface MovedRow {
+  party: string;
+  service: number;
+  first: number;
+  number: number;
+}
+
+export const moved = table<MovedRow>({
+  name: 'delivery_moved',
+  key: ['party', 'service', 'first'],
+  columns: { party: 'text', service: 'int', first: 'int', number: 'int' },
+  retention: 'RETENTION_DELIVERY',
+});
+
 /** `parked` of a key whose repeats an operator stopped, or its party: that lets go only what it held itself. */
 export const STOPPED = 2;
 export const HELD = 3;
@@ -1011,6 +1045,8 @@ export const tables = [
   pushCursors,
   pushMoves,
   attempts,
+  sets,
+  moved,
   pushKeys,
   pushSchools,
   setAside,

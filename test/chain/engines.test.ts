@@ -52,6 +52,7 @@ const passing: Readonly<Record<string, readonly string[]>> = {
   catalogue_products: ['change'],
   entitlements_entitlements: ['changed'],
   delivery_mail: ['number', 'first', 'eventId'],
+  delivery_moved: ['number', 'first'],
   delivery_bodies: ['eventId'],
   delivery_heads: ['number', 'first'],
   // Whichever lane came last says it; their sum is of services/flows.
@@ -321,6 +322,16 @@ test('what a party does about its dead letters is the same on both engines, whoe
           AttemptOutcome.fromPartial({ attemptId, partyOin, standard, number, result: 'answered', status }),
         );
         await client().reportOutcomes({ owner, outcomes });
+        for (const { attemptId, partyOin, rows } of attempts) {
+          const id = rows.length === 1 ? uuidText(rows[0]!.eventId) : attemptId;
+          for (const of of [partyOin, '']) {
+            const found = await client().findDelivered({ id, partyOin: of });
+            expect([...new Set(found.rows.map(({ flowId }) => flowId))].sort()).toEqual(
+              rows.map(({ flowId }) => flowId).sort(),
+            );
+            expect([found.gone, found.partial]).toEqual([0, false]);
+          }
+        }
       }
     };
     const look = async () => {

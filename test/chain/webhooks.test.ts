@@ -14,7 +14,7 @@ let publisher: TestParty;
 let school: string;
 let hook: Receiver;
 /** A platform whose mail is sent to `hook`. */
-let platform: { oin: string; secret: string };
+let platform: { oin: string; secret: string; apiKey: string };
 let made = 0;
 /** In a month. */
 const versionEnds = new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10);
@@ -25,7 +25,7 @@ async function receiverFor(roles: Role[] = [Role.ROLE_PLATFORM], oin = newOin())
     party: { oin, name: 'Leerplein', roles, endpoints: [{ standard: 'webhook', url: receiver.url }] },
   });
   receiver.secret = added.webhookSecret;
-  return { receiver, oin, secret: added.webhookSecret };
+  return { receiver, oin, secret: added.webhookSecret, apiKey: added.apiKey };
 }
 
 const grantTo = (learner: number, entitlementId: string) => ({
@@ -73,9 +73,9 @@ afterAll(() => at?.stop());
 
 beforeEach(async () => {
   school = newSchool();
-  const { receiver, oin, secret } = await receiverFor();
+  const { receiver, oin, secret, apiKey } = await receiverFor();
   hook = receiver;
-  platform = { oin, secret };
+  platform = { oin, secret, apiKey };
   const both = [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT];
   await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER]);
   await at.mandate(school, publisher.oin, both);
@@ -175,6 +175,47 @@ test('many go together, each learner in order, once each', async () => {
   expect(hook.requests.length).toBeLessThan(200);
   expect(hook.repeats).toBe(0);
   expect(new Set(hook.first.map(({ partitionkey }) => partitionkey)).size).toBe(40);
+});
+
+test('by the id of a request its receiver and the operator find what was in it, also where it was refused; nobody else does', async () => {
+  const own = at.as(`Bearer ${platform.apiKey}`);
+  // What comes while nothing is taken goes together.
+  let isOpen = false;
+  let refused = 2;
+  hook.behaviour = ({ events }) => (!isOpen ? 503 : events.length > 1 && refused-- > 0 ? 500 : undefined);
+  const ids = await grant(60, (i) => i % 20);
+  isOpen = true;
+  await until(async () => hook.first.length === 60 && hook.repeatsAfterAnswer === 0 && refused < 2);
+  await until(async () =>
+    (await Promise.all(ids.map((id) => stepTo(id, platform.oin)))).every((step) => step?.state === 'done'),
+  );
+  const flowOf = new Map(await Promise.all(ids.map(async (id) => [id, (await flowOfGrant(id)).flowId] as const)));
+  const sets = hook.requests.filter(({ events }) => events.length > 1);
+  expect(sets.length).toBeGreaterThan(0);
+  for (const { webhookId, events } of [...sets, ...hook.requests.slice(-1)]) {
+    const about = events.map(({ data }) => data.entitlement.terms.entitlementId as string).sort();
+    const byOperator = await at.operator.listFlows({ text: webhookId });
+    expect(byOperator.flows.map(({ subject }) => subject).sort()).toEqual(about);
+    expect(byOperator.missing).toEqual([]);
+    const toPlatform = byOperator.deliveries.filter(({ delivery }) => delivery!.partyOin === platform.oin);
+    expect(toPlatform.map(({ flowId }) => flowId).sort()).toEqual(about.map((id) => flowOf.get(id)).sort());
+    const found = await own.flows.searchFlows({ text: webhookId });
+    expect(found.deliveries.map((one) => one.about).sort()).toEqual(about);
+    expect(found).toMatchObject({ flows: [], gone: 0, partial: false });
+    // Whose message it was is not told to who did not send it.
+    expect(found.deliveries.every(({ flowId, kind }) => flowId === '' && kind === 'EntitlementGranted')).toBe(true);
+    expect((await own.flows.searchFlows({ text: webhookId, schoolOin: newSchool() })).deliveries).toEqual([]);
+    expect((await las.flows.searchFlows({ text: webhookId })).deliveries).toEqual([]);
+  }
+  // By the id of one event: its receivers; who sent the message has its flow too.
+  const [event] = hook.first;
+  const subject = event!.data.entitlement.terms.entitlementId;
+  const { flows, deliveries } = await at.operator.listFlows({ text: event!.id });
+  expect([flows.map((flow) => flow.subject), deliveries.length]).toEqual([[subject], 2]);
+  expect(await publisher.flows.searchFlows({ text: event!.id })).toMatchObject({
+    flows: [{ flowId: flowOf.get(subject) }],
+    deliveries: [{ deliveryId: event!.id, flowId: flowOf.get(subject), state: 'ready' }],
+  });
 });
 
 test('the secret is told when an address is new, and only then; another address has another', async () => {

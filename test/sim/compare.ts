@@ -114,6 +114,7 @@ const passing: Readonly<Record<string, readonly string[]>> = {
   // Which message was the last of those that count.
   entitlements_taken: ['flow', 'ofFlow'],
   delivery_mail: ['number', 'first', 'eventId'],
+  delivery_moved: ['number', 'first'],
   delivery_bodies: ['eventId'],
   // Whichever lane came last says it; their sum is of services/flows.
   flows_scores: ['refused'],

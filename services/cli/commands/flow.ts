@@ -1,6 +1,6 @@
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import type { ActiveLicence, Blocker, FlowStep } from '#proto/eduk/gateway/v1/flow';
-import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
+import type { FoundDelivery, WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
 import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { type LearnerLine, readLearners } from '../learners.ts';
@@ -20,7 +20,8 @@ export const listFlows: Command = {
   arguments: [
     {
       name: 'TEXT',
-      about: 'Id of an order, entitlement, result, product or launch, an EAN or ISBN, or a school year.',
+      about:
+        'Id of an order, entitlement, result, product or launch, an EAN or ISBN, or a school year; or of a delivery: the webhook-id of a request, or an event in it.',
       optional: true,
     },
   ],
@@ -57,18 +58,21 @@ export const listFlows: Command = {
     const [text = ''] = call.args('TEXT');
     const schoolOin = call.one('school') ?? '';
     const fromMs = timeOf(call, 'from');
-    const { flows, names, coveredFromMs, more, next, missing } = await call.gateway().ask('listFlows', {
-      ...(await learnerOf(call, text, schoolOin)),
-      text,
-      schoolOin,
-      partyOin: call.one('party') ?? '',
-      state: call.one('state') ?? '',
-      limit: Number(call.one('limit') ?? 0),
-      fromMs,
-      beforeMs: timeOf(call, 'until'),
-      after: call.one('after') ?? '',
-    });
+    const { flows, names, coveredFromMs, more, next, missing, deliveries, gone } = await call
+      .gateway()
+      .ask('listFlows', {
+        ...(await learnerOf(call, text, schoolOin)),
+        text,
+        schoolOin,
+        partyOin: call.one('party') ?? '',
+        state: call.one('state') ?? '',
+        limit: Number(call.one('limit') ?? 0),
+        fromMs,
+        beforeMs: timeOf(call, 'until'),
+        after: call.one('after') ?? '',
+      });
     const nameOf = new Map(names.map(({ oin, name }) => [oin, name]));
+    const deliveredIn = Map.groupBy(deliveries, ({ flowId }) => flowId);
     const json = flows.map((flow) => ({
       flowId: flow.flowId,
       at: isoTime(flow.acceptedMs),
@@ -79,6 +83,7 @@ export const listFlows: Command = {
       subject: flow.subject || null,
       state: flow.state,
       code: flow.code || null,
+      ...(deliveries.length > 0 ? { deliveries: (deliveredIn.get(flow.flowId) ?? []).map(deliveryJson) } : {}),
     }));
     const rows = flows.map((flow) => [
       `${dutchTime(flow.acceptedMs)}\n${flow.flowId}`,
@@ -92,15 +97,50 @@ export const listFlows: Command = {
       next !== ''
         ? `${more ? 'There are more' : 'What is older is looked for'}: eduk flow list with the same words and --after ${next}`
         : looked && 'What is older is found by its id.';
-    const lacking =
-      missing.length === 0
+    const lacking = missing.includes('deliveries')
+      ? '\n\nNot all mail of the time of this id was looked through: name the receiver’s own words, an order or licence.'
+      : missing.length === 0
         ? ''
         : `\n\nOf this product not all ${missing.join(' and ')} were looked through${schoolOin === '' ? ': name a school' : ''}.`;
-    const rest = `${older && `\n\n${looked}${older}`}${lacking}`;
+    const sent = deliveries.length === 0 && gone === 0 ? '' : `\n\n${deliveryTable(deliveries, gone, nameOf)}`;
+    const rest = `${sent}${older && `\n\n${looked}${older}`}${lacking}`;
     if (rows.length === 0) return { json, text: `Nothing was found.${rest}` };
     return { json, text: `${table(['when and flow', 'what', 'by', 'state'], rows)}${rest}` };
   },
 };
+
+const deliveryJson = ({ deliveryId, about, delivery }: FoundDelivery) => ({
+  deliveryId,
+  receiverOin: delivery!.partyOin,
+  type: delivery!.type,
+  about: about || null,
+  state: delivery!.state,
+  attempts: delivery!.attempts,
+  status: delivery!.status || null,
+  at: isoTime(delivery!.atMs),
+});
+
+/** What went out under the id that was asked for. */
+function deliveryTable(deliveries: readonly FoundDelivery[], gone: number, nameOf: Map<string, string>): string {
+  const rows = deliveries.map(({ deliveryId, about, delivery }) => {
+    const { partyOin, type, state, attempts, status, atMs } = delivery!;
+    const tries =
+      attempts === 0 ? '' : `${counted(attempts, 'attempt', 'attempts')}${status === 0 ? '' : `, ${status}`}`;
+    return [
+      `${dutchTime(atMs)}\n${deliveryId}`,
+      [nameOf.get(partyOin), partyOin].filter(Boolean).join('\n'),
+      [type, about].filter(Boolean).join('\n'),
+      [state, tries].filter(Boolean).join('\n'),
+    ];
+  });
+  const lost =
+    gone === 0
+      ? ''
+      : `${counted(gone, 'event', 'events')} of this request ${gone === 1 ? 'is' : 'are'} kept no longer, or of somebody who is forgotten.`;
+  const all =
+    rows.length === 0 ? '' : `Delivered under this id:\n\n${table(['when and event', 'to', 'what', 'state'], rows)}`;
+  return [all, lost].filter(Boolean).join('\n');
+}
 
 const timeOf = (call: Call, flag: 'from' | 'until'): bigint => {
   const given = call.one(flag);
@@ -128,19 +168,37 @@ async function learnerOf(
 export const showFlow: Command = {
   name: 'flow show',
   about: 'Show every step that a message took, and where it is now.',
-  arguments: [{ name: 'FLOW', about: 'Id of the flow.', optional: true }],
+  arguments: [
+    { name: 'FLOW', about: 'Id of the flow; or of a delivery, where that was of one message.', optional: true },
+  ],
   flags: {
     party: { about: 'With --reference: who sent it.', value: 'OIN', check: oin },
     reference: { about: 'The sender’s own reference, instead of the id.', value: 'REFERENCE' },
   },
   async run(call): Promise<Result> {
-    const [flowId = ''] = call.args('FLOW');
+    const [id = ''] = call.args('FLOW');
     const [partyOin = '', reference = ''] = [call.one('party'), call.one('reference')];
-    if ((flowId === '') === (reference === ''))
+    if ((id === '') === (reference === ''))
       throw misuse('Name the flow by its id, or by --party OIN and --reference REFERENCE.');
     if (reference !== '' && partyOin === '')
       throw misuse('A reference is known together with its sender: --party OIN is needed.');
-    const { flow, partyOin: sender, partyName } = await call.gateway().ask('showFlow', { flowId, partyOin, reference });
+    const gateway = call.gateway();
+    const shown = (flowId: string) => gateway.ask('showFlow', { flowId, partyOin, reference });
+    const {
+      flow,
+      partyOin: sender,
+      partyName,
+    } = await shown(id).catch(async (thrown) => {
+      if (id === '' || asProblem(thrown).code !== 'state.missing') throw thrown;
+      const { flows } = await gateway.ask('listFlows', { text: id });
+      if (flows.length === 0) throw thrown;
+      if (flows.length > 1)
+        throw new Problem(
+          'state.missing',
+          `${flows.length} messages went out under this id: eduk flow list ${id} names them.`,
+        );
+      return shown(flows[0]!.flowId);
+    });
     if (!flow) throw new Problem('state.missing', 'Nothing is known under this id.');
     const steps = flow.steps.map((step) => ({
       step: step.step,

@@ -381,8 +381,8 @@ export const words = {
 
   search: ['zoeken', 'search'],
   search_label: [
-    'Bericht, bestelling, licentie, product, OIN, BRIN of kenmerk',
-    'Message, order, licence, product, OIN, BRIN or reference',
+    'Bericht, bestelling, licentie, product, OIN, BRIN, kenmerk of webhook-id',
+    'Message, order, licence, product, OIN, BRIN, reference or webhook-id',
   ],
   search_go: ['Zoek', 'Search'],
   school: ['School', 'School'],
@@ -410,6 +410,16 @@ export const words = {
     'Licenties op dit product zijn niet alle doorzocht: dat gaat per school, en van hoogstens twintigduizend.',
     'Licences of this product were not all looked through: that goes by school, and of twenty thousand at most.',
   ],
+  missing_deliveries: [
+    'Niet alle post van de tijd van dit nummer is doorzocht.',
+    'Not all mail of the time of this id was looked through.',
+  ],
+  delivered_here: ['Onder dit nummer afgeleverd', 'Delivered under this id'],
+  delivered_gone: [
+    'van dit verzoek: niet meer bewaard, of van iemand die vergeten is.',
+    'of this request: kept no longer, or of somebody who is forgotten.',
+  ],
+  receiver: ['Ontvanger', 'Receiver'],
   none_found: ['Niets gevonden', 'Nothing found'],
   none_yet: ['Er kwam nog geen bericht binnen.', 'No message has come in yet.'],
   from_moment: ['Vanaf', 'From'],
@@ -446,6 +456,11 @@ export const words = {
   state_done: ['klaar', 'done'],
   state_read: ['gelezen', 'read'],
   state_dropped: ['opgegeven', 'given up'],
+  state_delivered: ['afgeleverd', 'delivered'],
+  state_sending: ['wordt gestuurd', 'is being sent'],
+  state_failing: ['wordt opnieuw geprobeerd', 'is tried again'],
+  state_untold: ['niets te vertellen', 'nothing to tell'],
+  state_ready: ['ligt klaar', 'lies ready'],
 
   where_stopped: ['Hier stopte het', 'This is where it stopped'],
   who_acts: ['Wie iets moet doen', 'Who must act'],

@@ -56,7 +56,12 @@ export async function listDeadLetters(
 }
 
 /** Whether what a message is about may be told now: as what is sent, and not where only some of the school may be. */
-function mayHave({ service, schoolOin }: DeadLetterRow, caller: Caller, { door }: Gate, known: Map<string, boolean>) {
+export function mayHave(
+  { service, schoolOin }: Pick<DeadLetterRow, 'service' | 'schoolOin'>,
+  caller: Caller,
+  { door }: Gate,
+  known: Map<string, boolean>,
+): boolean {
   if (service === 0) return true;
   const name = `${service}|${schoolOin}`;
   const found = known.get(name);

@@ -17,6 +17,7 @@ const SENDER = '00000001000000000002';
 /** A gateway where these are flows, and one of them stands under each reference; it says what it was asked. */
 function setUp(flows: readonly FlowRow[], method = '') {
   const asked = {
+    delivered: [] as string[],
     get: [] as GetFlowRequest[],
     references: [] as FindReferencesRequest[],
     find: [] as FindFlowsRequest[],
@@ -26,6 +27,12 @@ function setUp(flows: readonly FlowRow[], method = '') {
       digestKey: new HmacKey(new Uint8Array(32)),
       chain: { party: () => undefined },
       asked: {
+        delivery: {
+          async findDelivered({ id }: { id: string }) {
+            asked.delivered.push(id);
+            return { rows: [], gone: 0, partial: false };
+          },
+        },
         flows: {
           async getFlow(request: GetFlowRequest) {
             asked.get.push(request);
@@ -67,7 +74,7 @@ test('what is no reference of the sender is looked for once, and nothing is wait
 test('an id that nobody has is looked for once', async () => {
   const { asked, search } = setUp([]);
   expect(await search({ text: newId() })).toEqual([]);
-  expect([asked.get.length, asked.find.length]).toEqual([1, 0]);
+  expect([asked.get.length, asked.delivered.length, asked.find.length]).toEqual([1, 1, 0]);
 });
 
 test('a reference is found under whatever method it was sent, and stands first', async () => {

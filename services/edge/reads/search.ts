@@ -1,4 +1,5 @@
 import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
+import type { FindDeliveredResponse } from '#proto/eduk/delivery/v1/delivery';
 import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
 import type { FindFlowsResponse, FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
 import type { SearchFlowsRequest, SearchFlowsResponse } from '#proto/eduk/gateway/v1/flow';
@@ -7,11 +8,14 @@ import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
+import { mayHave } from './dead.ts';
 import { flowNow } from './flows.ts';
 import { schoolNamed } from './known.ts';
 import { tokenFor } from './names.ts';
 
 /** What an operator looks for, and how everything is. */
+
+const NONE: Delivered = { rows: [], gone: 0, partial: false };
 
 const MOST = 200;
 const USUAL = 50;
@@ -24,6 +28,8 @@ const MOST_OF_LEARNER = 5_000;
 /** Pages of a school's entitlements, of 5,000 each, that are looked through for a product. */
 const PAGES_OF_SCHOOL = 4;
 const FLOW = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Of what goes out together a part has the id of the whole, and says which it is. */
+const DELIVERY = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.\w)*$/;
 
 /** Names of those of some parties and schools that are registered. */
 function namesIn({ door }: Gate, oins: Iterable<string>): op.PartyName[] {
@@ -47,6 +53,8 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
 /** As the contract names them. */
 const STATES = new Set(['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done', 'read']);
 
+type Delivered = Pick<FindDeliveredResponse, 'rows' | 'gone' | 'partial'>;
+
 /** Nothing found is an empty list; by a product only the operator finds what is about others. Faults: wire.invalid; of who asks for a learner also state.missing, learner.unknown and school.closed. */
 export async function searchFlows(
   request: op.ListFlowsRequest,
@@ -64,24 +72,30 @@ export async function searchFlows(
     ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, fromMs, beforeMs, after },
     ...{ learners: [] as string[], subjects: [] as Subject[] },
   };
-  const fits = (flow: FlowRow): boolean =>
+  const fits = (flow: FlowRow, by = partyOin): boolean =>
     (school === '' || flow.schoolOin === school) &&
-    (partyOin === '' || flow.partyOin === partyOin) &&
+    (by === '' || flow.partyOin === by) &&
     (state === '' || flow.state === state) &&
     flow.acceptedMs >= fromMs &&
     (beforeMs === 0n || flow.acceptedMs < beforeMs) &&
     // What is known by its id or reference is of the first page.
     after === '';
-  const answer = (rows: readonly FlowRow[], found?: Omit<FindFlowsResponse, 'flows'>): op.ListFlowsResponse => ({
+  const answer = (
+    rows: readonly FlowRow[],
+    found?: Omit<FindFlowsResponse, 'flows'>,
+    { rows: deliveries, gone, partial }: Delivered = NONE,
+  ): op.ListFlowsResponse => ({
     flows: rows.map(foundOf),
     coveredFromMs: found?.coveredFromMs ?? 0n,
     more: found?.more ?? false,
     next: found?.next ?? '',
-    missing: [],
-    names: namesIn(
-      gate,
-      rows.flatMap((row) => [row.partyOin, row.schoolOin]),
-    ),
+    missing: partial ? ['deliveries'] : [],
+    deliveries: deliveries.map(({ eventId: deliveryId, ...row }) => ({ ...row, deliveryId })),
+    gone,
+    names: namesIn(gate, [
+      ...rows.flatMap((row) => [row.partyOin, row.schoolOin]),
+      ...deliveries.map(({ delivery }) => delivery!.partyOin),
+    ]),
   });
   if (hasRef(request.learner)) {
     const { learners, subjects, coveredFromMs } = await ofLearner({ ...request, text, schoolOin: school }, gate);
@@ -89,9 +103,29 @@ export async function searchFlows(
     const covered = found.coveredFromMs > coveredFromMs ? found.coveredFromMs : coveredFromMs;
     return answer(found.flows, { ...found, coveredFromMs: covered });
   }
-  if (FLOW.test(text)) {
-    const flow = await flowNow(gate, operator, { flowId: text, reference: '', method: '' });
-    return answer(flow && fits(flow) ? [flow] : []);
+  if (DELIVERY.test(text)) {
+    const flow = FLOW.test(text)
+      ? await flowNow(gate, operator, { flowId: text, reference: '', method: '' })
+      : undefined;
+    if (flow) return answer(fits(flow) ? [flow] : []);
+    const delivered = await gate.door.asked.delivery.findDelivered({ id: text, partyOin: isOperator ? '' : partyOin });
+    const ids = [...new Set(delivered.rows.map(({ flowId }) => flowId))];
+    const known = await Promise.all(
+      ids.map((flowId) => flowNow(gate, operator, { flowId, reference: '', method: '' })),
+    );
+    // Of all that went out under the id, which is no more than one request: a party is its sender or receiver.
+    const sent = new Map(known.flatMap((one) => (one && fits(one, '') ? [[one.flowId, one]] : [])));
+    const rows = delivered.rows.filter(
+      ({ flowId, delivery }) =>
+        sent.has(flowId) && ['', delivery!.partyOin, sent.get(flowId)!.partyOin].includes(partyOin),
+    );
+    const told = new Set(rows.map(({ flowId }) => flowId));
+    const found = [...sent.values()].filter(({ flowId }) => told.has(flowId));
+    return answer(
+      found.sort((a, b) => (a.flowId < b.flowId ? 1 : -1)),
+      undefined,
+      { ...delivered, rows },
+    );
   }
   if (isSchoolOin(text) || isBrin(text)) {
     const asked = isBrin(text) ? schoolOin(text) : text;
@@ -203,7 +237,7 @@ async function ofLearner(
   };
 }
 
-/** Of a party's own messages. Faults: none of its own; of others nothing is found. */
+/** Of a party's own messages, and of what was sent to it. Faults: none of its own; of others nothing is found. */
 export async function searchOwnFlows(
   { schoolOin: named, ...asked }: SearchFlowsRequest,
   caller: Caller,
@@ -212,14 +246,29 @@ export async function searchOwnFlows(
   const schoolOin = schoolNamed(named);
   // A token for one school knows of that school alone.
   if (caller.school !== undefined && schoolOin !== '' && schoolOin !== caller.school)
-    return { flows: [], coveredFromMs: 0n, more: false, next: '' };
+    return { flows: [], coveredFromMs: 0n, more: false, next: '', deliveries: [], gone: 0, partial: false };
   const request = ListFlowsRequest.fromPartial({
     ...asked,
     partyOin: caller.oin,
     schoolOin: caller.school ?? schoolOin,
   });
-  const { flows, coveredFromMs, more, next } = await searchFlows(request, gate, false);
-  return { flows: flows.map(({ partyOin: _, ...found }) => found), coveredFromMs, more, next };
+  const { flows, deliveries, missing, ...found } = await searchFlows(request, gate, false);
+  const { coveredFromMs, more, next, gone } = found;
+  const own = flows.filter(({ partyOin }) => partyOin === caller.oin);
+  const sent = new Set(own.map(({ flowId }) => flowId));
+  const may = new Map<string, boolean>();
+  return {
+    flows: own.map(({ partyOin: _, ...flow }) => flow),
+    deliveries: deliveries.map(({ deliveryId, flowId, schoolOin, about, delivery }) => {
+      const { service, type, state, attempts, status, atMs } = delivery!;
+      const isTold = mayHave({ service, schoolOin }, caller, gate, may);
+      return {
+        ...{ deliveryId, service, schoolOin, kind: isTold ? type : '', about: isTold ? about : '' },
+        ...{ state, attempts, status, atMs, flowId: sent.has(flowId) ? flowId : '' },
+      };
+    }),
+    ...{ coveredFromMs, more, next, gone, partial: missing.includes('deliveries') },
+  };
 }
 
 export async function showOverview(gate: Gate): Promise<op.ShowOverviewResponse> {

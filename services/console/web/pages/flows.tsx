@@ -176,7 +176,7 @@ function States({ is }: { is: string }) {
 
 /** Messages, and how far back was looked; `children`: how to go on with the next page. */
 function Found({
-  list: { flows, coveredFrom, next, isShort, missing },
+  list: { flows, coveredFrom, next, isShort, missing, deliveries, gone },
   none,
   children,
 }: {
@@ -213,6 +213,38 @@ function Found({
           ))}
         </Table>
       )}
+      {deliveries.length > 0 && (
+        <>
+          <h2>{say('delivered_here')}</h2>
+          <Table name={say('delivered_here')} heads={['when', 'receiver', 'about', 'state', 'attempts', 'answer']}>
+            {deliveries.map(({ id, flow, to, kind, about, state, attempts, status, at }) => (
+              <tr key={`${id}/${to.oin}`}>
+                <td>
+                  <Link to={`/flow?id=${flow}`}>
+                    <When at={at} />
+                  </Link>
+                </td>
+                <td>
+                  <Who of={to} />
+                </td>
+                <td>
+                  {kind} {about}
+                </td>
+                <td>
+                  <State is={state} />
+                </td>
+                <td class="number">{attempts}</td>
+                <td class="number">{status === 0 ? say('no_answer') : status}</td>
+              </tr>
+            ))}
+          </Table>
+        </>
+      )}
+      {gone > 0 && (
+        <p class="hint">
+          {gone} {say('delivered_gone')}
+        </p>
+      )}
       <p class="hint">
         {coveredFrom === 0 ? (
           missing.length === 0 && say('covered_all')
@@ -221,6 +253,7 @@ function Found({
             {say('covered_from')} <When at={coveredFrom} />. {isShort && say('covered_rest')}
           </>
         )}{' '}
+        {missing.includes('deliveries') && say('missing_deliveries')}{' '}
         {missing.includes('orders') && say('missing_orders')}{' '}
         {missing.includes('entitlements') && say('missing_entitlements')} {next !== '' && children(next)}
       </p>

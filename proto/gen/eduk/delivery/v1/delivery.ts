@@ -104,6 +104,32 @@ export interface FlowRowsResponse {
   deliveries: FlowDelivery[];
 }
 
+/** Which id. */
+export interface FindDeliveredRequest {
+  id: string;
+  /** Only of what is for this party; empty = of all. */
+  partyOin: string;
+}
+
+/** One event, for one receiver. */
+export interface DeliveredRow {
+  flowId: string;
+  eventId: string;
+  schoolOin: string;
+  /** What it is about: the id of an order, entitlement, result or mandate; empty = of something else. */
+  about: string;
+  delivery: FlowDelivery | undefined;
+}
+
+/** In the order of their arrival. */
+export interface FindDeliveredResponse {
+  rows: DeliveredRow[];
+  /** Events that went out under this id and are kept no longer, or are of a learner who is forgotten. */
+  gone: number;
+  /** Nothing was found, and not all mail of that time was looked through. */
+  partial: boolean;
+}
+
 /** Filters. */
 export interface ListParkedRowsRequest {
   schoolOin: string;
@@ -2024,6 +2050,343 @@ export const FlowRowsResponse: MessageFns<FlowRowsResponse> = {
   fromPartial(object: DeepPartial<FlowRowsResponse>): FlowRowsResponse {
     const message = createBaseFlowRowsResponse();
     message.deliveries = object.deliveries?.map((e) => FlowDelivery.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFindDeliveredRequest(): FindDeliveredRequest {
+  return { id: "", partyOin: "" };
+}
+
+export const FindDeliveredRequest: MessageFns<FindDeliveredRequest> = {
+  encode(message: FindDeliveredRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindDeliveredRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindDeliveredRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindDeliveredRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: FindDeliveredRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FindDeliveredRequest>): FindDeliveredRequest {
+    return FindDeliveredRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindDeliveredRequest>): FindDeliveredRequest {
+    const message = createBaseFindDeliveredRequest();
+    message.id = object.id ?? "";
+    message.partyOin = object.partyOin ?? "";
+    return message;
+  },
+};
+
+function createBaseDeliveredRow(): DeliveredRow {
+  return { flowId: "", eventId: "", schoolOin: "", about: "", delivery: undefined };
+}
+
+export const DeliveredRow: MessageFns<DeliveredRow> = {
+  encode(message: DeliveredRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.eventId !== "") {
+      writer.uint32(18).string(message.eventId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.about !== "") {
+      writer.uint32(34).string(message.about);
+    }
+    if (message.delivery !== undefined) {
+      FlowDelivery.encode(message.delivery, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeliveredRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeliveredRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.eventId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.about = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.delivery = FlowDelivery.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeliveredRow {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      eventId: isSet(object.eventId)
+        ? globalThis.String(object.eventId)
+        : isSet(object.event_id)
+        ? globalThis.String(object.event_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      about: isSet(object.about) ? globalThis.String(object.about) : "",
+      delivery: isSet(object.delivery) ? FlowDelivery.fromJSON(object.delivery) : undefined,
+    };
+  },
+
+  toJSON(message: DeliveredRow): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.eventId !== "") {
+      obj.eventId = message.eventId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.about !== "") {
+      obj.about = message.about;
+    }
+    if (message.delivery !== undefined) {
+      obj.delivery = FlowDelivery.toJSON(message.delivery);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeliveredRow>): DeliveredRow {
+    return DeliveredRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeliveredRow>): DeliveredRow {
+    const message = createBaseDeliveredRow();
+    message.flowId = object.flowId ?? "";
+    message.eventId = object.eventId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.about = object.about ?? "";
+    message.delivery = (object.delivery !== undefined && object.delivery !== null)
+      ? FlowDelivery.fromPartial(object.delivery)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFindDeliveredResponse(): FindDeliveredResponse {
+  return { rows: [], gone: 0, partial: false };
+}
+
+export const FindDeliveredResponse: MessageFns<FindDeliveredResponse> = {
+  encode(message: FindDeliveredResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      DeliveredRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.gone !== 0) {
+      writer.uint32(16).uint32(message.gone);
+    }
+    if (message.partial !== false) {
+      writer.uint32(24).bool(message.partial);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindDeliveredResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindDeliveredResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(DeliveredRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.gone = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partial = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindDeliveredResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => DeliveredRow.fromJSON(e)) : [],
+      gone: isSet(object.gone) ? globalThis.Number(object.gone) : 0,
+      partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
+    };
+  },
+
+  toJSON(message: FindDeliveredResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => DeliveredRow.toJSON(e));
+    }
+    if (message.gone !== 0) {
+      obj.gone = Math.round(message.gone);
+    }
+    if (message.partial !== false) {
+      obj.partial = message.partial;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FindDeliveredResponse>): FindDeliveredResponse {
+    return FindDeliveredResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindDeliveredResponse>): FindDeliveredResponse {
+    const message = createBaseFindDeliveredResponse();
+    message.rows = object.rows?.map((e) => DeliveredRow.fromPartial(e)) || [];
+    message.gone = object.gone ?? 0;
+    message.partial = object.partial ?? false;
     return message;
   },
 };
@@ -10171,6 +10534,15 @@ export const DeliveryServiceDefinition = {
       requestType: FlowRowsRequest as typeof FlowRowsRequest,
       requestStream: false,
       responseType: FlowRowsResponse as typeof FlowRowsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What was delivered under an id that its receiver saw: that of an event, or of what went out together. */
+    findDelivered: {
+      name: "FindDelivered",
+      requestType: FindDeliveredRequest as typeof FindDeliveredRequest,
+      requestStream: false,
+      responseType: FindDeliveredResponse as typeof FindDeliveredResponse,
       responseStream: false,
       options: {},
     },

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { LearnerRef } from "../../core/v1/learner.ts";
+import { Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
 import { Loss } from "../../core/v1/receipt.ts";
 
 export const protobufPackage = "eduk.gateway.v1";
@@ -88,9 +89,12 @@ export interface WatchFlowResponse {
 
 /** Filters; empty = any. */
 export interface SearchFlowsRequest {
-  /** A flow, your reference, or an order, entitlement, product, launch, result or school year that it is about. */
+  /**
+   * A flow, your reference, or an order, entitlement, product, launch, result or school year that it is about; or the id of what was sent to
+   * you, the `webhook-id` of a request or the `id` of an event in it: see `deliveries`.
+   */
   text: string;
-  /** OIN of the school. */
+  /** OIN or BRIN of the school. */
   schoolOin: string;
   /** `accepted`, `waiting`, `held`, `parked`, `refused`, `decided`, `done`; `read`: a roster that you read, on one day. */
   state: string;
@@ -121,6 +125,30 @@ export interface FlowFound {
   acceptedMs: bigint;
 }
 
+/** One event that was sent to you. */
+export interface DeliveryFound {
+  /** The `id` of the event, however often it was sent. */
+  deliveryId: string;
+  service: Service;
+  /** OIN of the school. */
+  schoolOin: string;
+  /**
+   * Name of the event, such as EntitlementGranted, and the id of the order, entitlement, result or mandate that it is about. Empty where you
+   * may not have it now.
+   */
+  kind: string;
+  about: string;
+  /** `delivered`, `dropped`, `untold` (there was nothing in it for you), `sending`, `waiting`, `failing`, `parked`, or `ready`: it lies in your mailbox. */
+  state: string;
+  /** Attempts so far, and the HTTP status of the last one; 0 = there was no answer. */
+  attempts: number;
+  status: number;
+  /** When it came to stand so, Unix milliseconds. */
+  atMs: bigint;
+  /** Message by which it came to be, where you sent that: follow it with FlowService. Else empty. */
+  flowId: string;
+}
+
 /** What was found, and how far back was looked. */
 export interface SearchFlowsResponse {
   flows: FlowFound[];
@@ -130,6 +158,12 @@ export interface SearchFlowsResponse {
   more: boolean;
   /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
   next: string;
+  /** By the id of a delivery: what was sent to you under it within the last 30 days, 100 at most. Of who is forgotten nothing. */
+  deliveries: DeliveryFound[];
+  /** Of these, so many are kept no longer, or are of a learner who is forgotten. */
+  gone: number;
+  /** No delivery has this id among those that were looked through, and these were not all of that time. */
+  partial: boolean;
 }
 
 /** What is asked: an order, a product at a school, a learner at a school, or a party. */
@@ -1605,8 +1639,247 @@ export const FlowFound: MessageFns<FlowFound> = {
   },
 };
 
+function createBaseDeliveryFound(): DeliveryFound {
+  return {
+    deliveryId: "",
+    service: 0,
+    schoolOin: "",
+    kind: "",
+    about: "",
+    state: "",
+    attempts: 0,
+    status: 0,
+    atMs: 0n,
+    flowId: "",
+  };
+}
+
+export const DeliveryFound: MessageFns<DeliveryFound> = {
+  encode(message: DeliveryFound, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deliveryId !== "") {
+      writer.uint32(10).string(message.deliveryId);
+    }
+    if (message.service !== 0) {
+      writer.uint32(16).int32(message.service);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(34).string(message.kind);
+    }
+    if (message.about !== "") {
+      writer.uint32(42).string(message.about);
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(56).uint32(message.attempts);
+    }
+    if (message.status !== 0) {
+      writer.uint32(64).uint32(message.status);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.atMs);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(82).string(message.flowId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeliveryFound {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeliveryFound();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deliveryId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.about = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeliveryFound {
+    return {
+      deliveryId: isSet(object.deliveryId)
+        ? globalThis.String(object.deliveryId)
+        : isSet(object.delivery_id)
+        ? globalThis.String(object.delivery_id)
+        : "",
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      about: isSet(object.about) ? globalThis.String(object.about) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+    };
+  },
+
+  toJSON(message: DeliveryFound): unknown {
+    const obj: any = {};
+    if (message.deliveryId !== "") {
+      obj.deliveryId = message.deliveryId;
+    }
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.about !== "") {
+      obj.about = message.about;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeliveryFound>): DeliveryFound {
+    return DeliveryFound.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeliveryFound>): DeliveryFound {
+    const message = createBaseDeliveryFound();
+    message.deliveryId = object.deliveryId ?? "";
+    message.service = object.service ?? 0;
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.about = object.about ?? "";
+    message.state = object.state ?? "";
+    message.attempts = object.attempts ?? 0;
+    message.status = object.status ?? 0;
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.flowId = object.flowId ?? "";
+    return message;
+  },
+};
+
 function createBaseSearchFlowsResponse(): SearchFlowsResponse {
-  return { flows: [], coveredFromMs: 0n, more: false, next: "" };
+  return { flows: [], coveredFromMs: 0n, more: false, next: "", deliveries: [], gone: 0, partial: false };
 }
 
 export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
@@ -1625,6 +1898,15 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
     }
     if (message.next !== "") {
       writer.uint32(34).string(message.next);
+    }
+    for (const v of message.deliveries) {
+      DeliveryFound.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.gone !== 0) {
+      writer.uint32(48).uint32(message.gone);
+    }
+    if (message.partial !== false) {
+      writer.uint32(56).bool(message.partial);
     }
     return writer;
   },
@@ -1674,6 +1956,30 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
             message.next = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.deliveries.push(DeliveryFound.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.gone = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.partial = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1696,6 +2002,11 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
         : 0n,
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
       next: isSet(object.next) ? globalThis.String(object.next) : "",
+      deliveries: globalThis.Array.isArray(object?.deliveries)
+        ? object.deliveries.map((e: any) => DeliveryFound.fromJSON(e))
+        : [],
+      gone: isSet(object.gone) ? globalThis.Number(object.gone) : 0,
+      partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
     };
   },
 
@@ -1713,6 +2024,15 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
     if (message.next !== "") {
       obj.next = message.next;
     }
+    if (message.deliveries?.length) {
+      obj.deliveries = message.deliveries.map((e) => DeliveryFound.toJSON(e));
+    }
+    if (message.gone !== 0) {
+      obj.gone = Math.round(message.gone);
+    }
+    if (message.partial !== false) {
+      obj.partial = message.partial;
+    }
     return obj;
   },
 
@@ -1727,6 +2047,9 @@ export const SearchFlowsResponse: MessageFns<SearchFlowsResponse> = {
       : 0n;
     message.more = object.more ?? false;
     message.next = object.next ?? "";
+    message.deliveries = object.deliveries?.map((e) => DeliveryFound.fromPartial(e)) || [];
+    message.gone = object.gone ?? 0;
+    message.partial = object.partial ?? false;
     return message;
   },
 };
@@ -5144,7 +5467,10 @@ export const FlowServiceDefinition = {
       responseStream: true,
       options: {},
     },
-    /** Messages that you sent, and rosters that you read, by what they are about, school, state and time; newest first. */
+    /**
+     * Messages that you sent, and rosters that you read, by what they are about, school, state and time; newest first. By the id of a delivery what
+     * was sent to you.
+     */
     searchFlows: {
       name: "SearchFlows",
       requestType: SearchFlowsRequest as typeof SearchFlowsRequest,

@@ -38,6 +38,7 @@ import {
   DiskForecast,
   DroppedRows,
   EndpointStatus,
+  FlowDelivery,
   ParkedRows,
   Reconciliation,
   ReplayJob,
@@ -322,7 +323,7 @@ export interface ListFlowsRequest {
   /**
    * A flow, or an order, entitlement, roster, product, launch or result that it is about, or an OIN or BRIN of sender or school; with a
    * party also its reference. By an EAN or ISBN also what is about orders with a line for that product, and with a school about
-   * entitlements to it.
+   * entitlements to it. By the id of a delivery (`webhook-id` of a request, `id` of an event in it) what went out under it.
    */
   text: string;
   /** Who sent it; `operator` = from the operator. */
@@ -364,6 +365,18 @@ export interface FoundFlow {
   acceptedMs: bigint;
 }
 
+/** One event, for one receiver. */
+export interface FoundDelivery {
+  flowId: string;
+  /** The id of the event, however often it is sent. */
+  deliveryId: string;
+  schoolOin: string;
+  /** What it is about; empty = of a roster, or the like. */
+  about: string;
+  /** Its receiver, and how it stands there. */
+  delivery: FlowDelivery | undefined;
+}
+
 /** Newest first. */
 export interface ListFlowsResponse {
   flows: FoundFlow[];
@@ -375,8 +388,15 @@ export interface ListFlowsResponse {
   names: PartyName[];
   /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
   next: string;
-  /** Of a product, what was not all looked through: `orders`, there are too many; `entitlements`, there are too many or no school is named. */
+  /**
+   * Of a product, what was not all looked through: `orders`, there are too many; `entitlements`, there are too many or no school is named. Of an
+   * id: `deliveries`, there is too much mail of that time.
+   */
   missing: string[];
+  /** By the id of a delivery: what went out under it within the last 30 days, to each receiver; of these also `flows` are told, all of them. */
+  deliveries: FoundDelivery[];
+  /** Of these, so many are kept no longer, or are of a learner who is forgotten. */
+  gone: number;
 }
 
 /** Nothing to ask. */
@@ -5669,8 +5689,155 @@ export const FoundFlow: MessageFns<FoundFlow> = {
   },
 };
 
+function createBaseFoundDelivery(): FoundDelivery {
+  return { flowId: "", deliveryId: "", schoolOin: "", about: "", delivery: undefined };
+}
+
+export const FoundDelivery: MessageFns<FoundDelivery> = {
+  encode(message: FoundDelivery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.deliveryId !== "") {
+      writer.uint32(18).string(message.deliveryId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.about !== "") {
+      writer.uint32(34).string(message.about);
+    }
+    if (message.delivery !== undefined) {
+      FlowDelivery.encode(message.delivery, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FoundDelivery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFoundDelivery();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.deliveryId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.about = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.delivery = FlowDelivery.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FoundDelivery {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      deliveryId: isSet(object.deliveryId)
+        ? globalThis.String(object.deliveryId)
+        : isSet(object.delivery_id)
+        ? globalThis.String(object.delivery_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      about: isSet(object.about) ? globalThis.String(object.about) : "",
+      delivery: isSet(object.delivery) ? FlowDelivery.fromJSON(object.delivery) : undefined,
+    };
+  },
+
+  toJSON(message: FoundDelivery): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.deliveryId !== "") {
+      obj.deliveryId = message.deliveryId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.about !== "") {
+      obj.about = message.about;
+    }
+    if (message.delivery !== undefined) {
+      obj.delivery = FlowDelivery.toJSON(message.delivery);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FoundDelivery>): FoundDelivery {
+    return FoundDelivery.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FoundDelivery>): FoundDelivery {
+    const message = createBaseFoundDelivery();
+    message.flowId = object.flowId ?? "";
+    message.deliveryId = object.deliveryId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.about = object.about ?? "";
+    message.delivery = (object.delivery !== undefined && object.delivery !== null)
+      ? FlowDelivery.fromPartial(object.delivery)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseListFlowsResponse(): ListFlowsResponse {
-  return { flows: [], coveredFromMs: 0n, more: false, names: [], next: "", missing: [] };
+  return { flows: [], coveredFromMs: 0n, more: false, names: [], next: "", missing: [], deliveries: [], gone: 0 };
 }
 
 export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
@@ -5695,6 +5862,12 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     }
     for (const v of message.missing) {
       writer.uint32(50).string(v!);
+    }
+    for (const v of message.deliveries) {
+      FoundDelivery.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.gone !== 0) {
+      writer.uint32(64).uint32(message.gone);
     }
     return writer;
   },
@@ -5760,6 +5933,22 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
             message.missing.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.deliveries.push(FoundDelivery.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.gone = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5784,6 +5973,10 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
       names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
       next: isSet(object.next) ? globalThis.String(object.next) : "",
       missing: globalThis.Array.isArray(object?.missing) ? object.missing.map((e: any) => globalThis.String(e)) : [],
+      deliveries: globalThis.Array.isArray(object?.deliveries)
+        ? object.deliveries.map((e: any) => FoundDelivery.fromJSON(e))
+        : [],
+      gone: isSet(object.gone) ? globalThis.Number(object.gone) : 0,
     };
   },
 
@@ -5807,6 +6000,12 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     if (message.missing?.length) {
       obj.missing = message.missing;
     }
+    if (message.deliveries?.length) {
+      obj.deliveries = message.deliveries.map((e) => FoundDelivery.toJSON(e));
+    }
+    if (message.gone !== 0) {
+      obj.gone = Math.round(message.gone);
+    }
     return obj;
   },
 
@@ -5823,6 +6022,8 @@ export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
     message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
     message.next = object.next ?? "";
     message.missing = object.missing?.map((e) => e) || [];
+    message.deliveries = object.deliveries?.map((e) => FoundDelivery.fromPartial(e)) || [];
+    message.gone = object.gone ?? 0;
     return message;
   },
 };
