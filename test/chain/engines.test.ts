@@ -26,7 +26,7 @@ import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
-import { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
+import { EntitlementsServiceDefinition, ListEntitlementsRequest } from '#proto/eduk/entitlements/v1/entitlements';
 import { AuditSubmitted } from '#proto/eduk/events/v1/audit';
 import { LearnerEntry, RosterSubmitted } from '#proto/eduk/events/v1/rosters';
 import { FindFlowsRequest, FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
@@ -35,6 +35,8 @@ import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import { type EventName, events } from '#proto/events';
 import { auditWith } from '#services/audit';
+import { entitlementsWith } from '#services/entitlements';
+import { parties } from '#services/parties';
 import { rosters } from '#services/rosters';
 import { makePlace } from '../../services/bus/postgres/places.ts';
 import { randomFrom } from '../parties/random.ts';
@@ -627,6 +629,134 @@ test('who left loses names after a month and numbers on 1 October, as in memory;
     }
     const { forgetting } = await bench.client(RostersServiceDefinition).listForgetting(ask);
     expect([forgetting.length, forgetting.filter(({ kept }) => kept).length]).toEqual([140, 5]);
+    expect(await place.query('SELECT * FROM bus.troubles')).toEqual([]);
+  } finally {
+    for (const replica of replicas) await replica.stop();
+    await place.remove();
+  }
+}, 240_000);
+
+test('a rule lets the same go on both engines, of rosters and of withdrawals, whoever of the replicas decides', async () => {
+  const start = Date.parse('2027-07-05T06:00:00Z');
+  const [school, seller] = ['0000000700099XY00000', '00000001000000000001'];
+  const modules = [parties, rosters, entitlementsWith({ withdrawals: 5, percent: 10 })];
+  const none = new Uint8Array(0);
+  const entry = (...said: { type: EventName; value: object; key?: string }[]): NewEntry => ({
+    ...{ flowId: uuid7(), partyOin: seller, method: 'x', referenceKey: none, digest: none, digestVersion: 1 },
+    ...{ rememberDays: 35, answer: none, schoolOin: school, traceparent: '' },
+    events: said.map(({ type, value, key = school }) => {
+      const { stream, codec } = events[type];
+      const of = codec as unknown as {
+        fromPartial(value: object): never;
+        encode(value: never): { finish(): Uint8Array };
+      };
+      return { stream, type, key, data: of.encode(of.fromPartial(value)).finish() };
+    }),
+  });
+  const roster = (count: number): NewEntry => {
+    const learners = Array.from({ length: count }, (_, i) =>
+      LearnerEntry.fromPartial({ learner: `lt_${i}`, yearGroup: '8' }),
+    );
+    const of = { schoolOin: school, schoolYear: '2026-2027', byOin: 'x', part: 0, last: true, learners };
+    return entry({ type: 'RosterSubmitted', value: { rosterId: `r${count}`, ...of } });
+  };
+  const ids = Array.from({ length: 20 }, (_, i) => `e${String(i).padStart(2, '0')}`);
+  const granted = ids.map((entitlementId, i) => ({
+    type: 'GrantSubmitted' as const,
+    key: `lt_${i}`,
+    value: {
+      terms: { entitlementId, productId: 'maths', endsOn: '2028-07-31' },
+      ...{ schoolOin: school, holder: { learner: `lt_${i}` }, byOin: seller },
+    },
+  }));
+  const withdraw = (from: number, until: number): NewEntry =>
+    entry(
+      ...ids.slice(from, until).map((entitlementId) => ({
+        type: 'WithdrawSubmitted' as const,
+        value: { schoolOin: school, entitlementId, mode: 'withdraw', byOin: seller, ofMessage: until - from },
+      })),
+    );
+  const rule = (ruleId: string, waiting: boolean): NewEntry => {
+    const of = { schoolOin: school, kinds: ['leavers', 'withdrawals'], mostPercent: 50, reason: ruleId, waiting };
+    const untilMs = BigInt(Date.parse('2027-07-31T22:00:00Z'));
+    return entry({
+      type: 'HoldRuleSubmitted',
+      value: { rule: { ruleId, untilMs, ...of }, change: 'set', byOin: 'operator' },
+    });
+  };
+  const product = { productId: 'maths', publisherOin: seller };
+  const steps: NewEntry[][] = [
+    [roster(40), entry({ type: 'ProductPublished', value: { product }, key: 'maths' })],
+    granted.map((one) => entry(one)),
+    [rule('first', false)],
+    [roster(34), withdraw(0, 6)],
+    [roster(27), withdraw(6, 13)],
+    [roster(18)],
+    [rule('second', true)],
+  ];
+  const bench = testBench(modules, { now: start });
+  const place = await makePlace(servers, 'platformatic');
+  let now = start;
+  const replicas: DistributedEngine[] = [];
+  const join = async (): Promise<void> => {
+    const replica = await place.open({ modules, clock: { now: () => now } });
+    replica.start();
+    replicas.push(replica);
+  };
+  const seen = async (at: <D extends ServiceDefinition>(definition: D) => Client<D>) => {
+    const asked = { schoolOin: school, decided: true };
+    const [{ holds }, changes, { learners }, all] = await Promise.all([
+      at(RostersServiceDefinition).listHolds(asked),
+      at(EntitlementsServiceDefinition).listChangeHolds(asked),
+      at(RostersServiceDefinition).getRoster({
+        schoolOin: school,
+        schoolYear: '2026-2027',
+        limit: 0,
+        after: '',
+        siteCode: '',
+      }),
+      at(EntitlementsServiceDefinition).listEntitlements(
+        ListEntitlementsRequest.fromPartial({ schoolOin: school, limit: 100 }),
+      ),
+    ]);
+    return {
+      rosters: holds.map(({ state, ruling }) => ({ state, ruling })),
+      changes: changes.holds.map(({ state, ruling, products }) => ({ state, ruling, products })),
+      learners: learners.length,
+      standing: all.entitlements.map(({ terms, state }) => `${terms?.entitlementId} ${state}`).sort(),
+    };
+  };
+  try {
+    await join();
+    for (const entries of steps) {
+      bench.advance(3_600_000);
+      now += 3_600_000;
+      bench.accept(entries);
+      bench.run();
+      bench.advance(1);
+      const log = connect(LogServiceDefinition, dispatcher(replicas.at(-1)!.implementations));
+      await log.accept({ entries: entries.map((one) => ({ ...one, events: [...one.events], bulk: false })) as never });
+      now += 1;
+      await join();
+      await replicas.shift()!.stop();
+      const there = dispatcher(replicas[0]!.implementations);
+      await expect
+        .poll(
+          async () => {
+            await replicas[0]!.runToIdle();
+            return seen((definition) => connect(definition, there));
+          },
+          { timeout: 100_000, interval: 300 },
+        )
+        .toEqual(await seen((definition) => bench.client(definition)));
+    }
+    const { rosters: ofRosters, changes, learners } = await seen((definition) => bench.client(definition));
+    expect(learners).toBe(18);
+    expect(ofRosters.map(({ ruling }) => ruling?.ruleId)).toEqual(expect.arrayContaining(['first', 'first', 'second']));
+    expect(changes.map(({ state, ruling }) => `${state} ${ruling?.ruleId}`).sort()).toEqual([
+      'approved first',
+      'approved second',
+    ]);
     expect(await place.query('SELECT * FROM bus.troubles')).toEqual([]);
   } finally {
     for (const replica of replicas) await replica.stop();

@@ -28,7 +28,10 @@ async function doorWith(party: Partial<Party>, given: readonly Partial<Mandate>[
     { oin: BOARD, name: 'Bestuur', roles: [Role.ROLE_BOARD] },
     { oin: PARTY, name: 'Leerplein', ...party },
   ].map((one) => ({ party: Party.fromPartial(one), credentials: undefined }));
-  const chain = new Chain({ snapshot: async () => ({ version: 1n, parties, mandates, freezes: [] }) } as never, clock);
+  const chain = new Chain(
+    { snapshot: async () => ({ version: 1n, parties, mandates, freezes: [], holdRules: [] }) } as never,
+    clock,
+  );
   await chain.refresh();
   return { chain };
 }
