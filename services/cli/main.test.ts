@@ -55,6 +55,8 @@ beforeAll(async () => {
 afterAll(() => gateway.stop());
 beforeEach(() => {
   for (const key of Object.keys(answers)) delete answers[key];
+  // No mail is kept of a party that gets an endpoint.
+  answers['previewEndpoints'] = () => ({ kept: [], nowMs: BigInt(NOW) });
 });
 
 describe('reconcile', () => {
@@ -435,6 +437,40 @@ describe('party', () => {
     answer('listParties', { parties: [{ ...party, endpoints: [{ standard: 'webhook-roster', url: 'none' }] }] });
     answer('listMandates', { mandates: [], names: [] });
     expect((await eduk(`party show ${oin}`)).out).toContain('not sent: it is watched');
+  });
+
+  test('add tells what is kept before any of it is sent, and takes a choice', async () => {
+    const hook = add.replace('uwlr=https://a/', 'webhook=https://a/');
+    const kept = [
+      { service: 2, standard: 'webhook', messages: 1200n, left: 0n, more: true, oldestMs: BigInt(NOW - 86_400_000) },
+      { service: 5, standard: 'webhook', messages: 3n, left: 0n, more: false, oldestMs: BigInt(NOW) },
+    ];
+    answer('addParty', { party, existed: true, ...secrets });
+    answer('previewEndpoints', { kept, nowMs: BigInt(NOW) });
+    delete asked['addParty'];
+    const open = await eduk(hook.replace(' --json', ''));
+    expect(open.exit).toBe(2);
+    expect(open.err.replaceAll('\n', ' ')).toMatch(
+      /about 1200 of order, 3 of result; the oldest of .*--from kept .*--from now/,
+    );
+    expect(asked['addParty']).toBeUndefined();
+    const fromOf = () => asked['addParty'].party.endpoints.map(({ fromMs }: { fromMs: bigint }) => fromMs);
+    const sent = await eduk(`${hook} --from kept`);
+    expect([sent.exit, fromOf(), sent.json.kept[0]]).toEqual([
+      0,
+      [0n],
+      { service: 'order', standard: 'webhook', messages: 1200, notSent: 0, more: true, oldest: expect.any(String) },
+    ]);
+    answer('previewEndpoints', { kept: kept.map((one) => ({ ...one, left: one.messages })), nowMs: BigInt(NOW) });
+    expect((await eduk(`${hook} --from now`)).err).toContain('1203 messages stay in the mailbox');
+    expect(fromOf()).toEqual([BigInt(NOW)]);
+    await eduk(`${hook} --from 2026-08-17T08:00:00Z`);
+    expect(fromOf()).toEqual([BigInt(Date.parse('2026-08-17T08:00:00Z'))]);
+    expect((await eduk(`${hook.replace(' --json', '')} --from later`)).err).toContain('must be kept or now, or a day');
+    // Nothing kept, and nothing is asked.
+    answer('previewEndpoints', { kept: [], nowMs: BigInt(NOW) });
+    expect((await eduk(hook)).exit).toBe(0);
+    expect(fromOf()).toEqual([undefined]);
   });
 
   test('add of a party that exists prints null for secrets, and says so beside it', async () => {

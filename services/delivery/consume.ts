@@ -19,7 +19,7 @@ import {
   type Way,
 } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
-import { beginMoves, sentBy } from './moves.ts';
+import { beginMoves, stoodBefore } from './moves.ts';
 import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, takeEndpoint, wake } from './push.ts';
 import { cleanReconciled } from './reconciled.ts';
 import { cleanReplays, type ReplayOrder, step, takeOrder } from './replay.ts';
@@ -225,7 +225,7 @@ function onForgotten(record: LogRecord, unit: Unit): void {
 
 function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): void {
   const board = boardOf(unit, party.oin);
-  const before = sentBy(unit, party.oin);
+  const before = stoodBefore(unit, party.oin);
   copyParty(unit, party);
   for (const standard of STANDARDS) {
     const named = party.endpoints.find((one) => one.standard === standard);
@@ -235,7 +235,9 @@ function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): 
       changed(SENDERS);
     } else leaveEndpoint(unit, party.oin, standard);
   }
-  beginMoves(unit, party.oin, before);
+  beginMoves(unit, party.oin, before, (standard) =>
+    Number(party.endpoints.find((one) => one.standard === standard)?.fromMs ?? 0n),
+  );
   if (party.boardOin === '' || party.boardOin === board) return;
   for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
     if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);

@@ -5,12 +5,15 @@
  * in the transactions in which attempts are started, a chunk each.
  */
 import type { Writer } from './mailbox.ts';
-import { MAILBOXES, standardFor } from './standards.ts';
+import { isSent, MAILBOXES, standardFor } from './standards.ts';
 import {
   type AttemptRow,
   attempts,
   endpoints,
+  type HeadRow,
   heads,
+  type Member,
+  mail,
   NEVER,
   type PushKeyRow,
   type PushMoveRow,
@@ -23,28 +26,74 @@ import {
 /** Keys that one call moves, with all that waits of them. */
 const MOVED_AT_ONCE = 200;
 
-/** By which standard each mailbox of a party is sent, before something changes. */
-export const sentBy = (unit: Pick<Writer, 'get'>, party: string): Map<number, string | undefined> =>
-  new Map(MAILBOXES.map((service) => [service, standardFor(unit, party, service)]));
+/** How a mailbox stands before the endpoints of its party change. */
+interface Stood {
+  standard: string | undefined;
+  isSent: boolean;
+}
 
-/** Endpoints of a party changed: mailboxes that another standard takes now begin to move there. */
-export function beginMoves(unit: Writer, party: string, before: ReadonlyMap<number, string | undefined>): void {
-  for (const [service, had] of before) {
+export const stoodBefore = (unit: Pick<Writer, 'get'>, party: string): Map<number, Stood> =>
+  new Map(
+    MAILBOXES.map((service) => [
+      service,
+      { standard: standardFor(unit, party, service), isSent: isSent(unit, party, service) },
+    ]),
+  );
+
+/**
+ * Endpoints of a party changed: mailboxes that another standard takes now begin to move there. What was not sent begins where its party
+ * said; `fromMs`: Unix milliseconds, 0 = with all that is kept.
+ */
+export function beginMoves(
+  unit: Writer,
+  party: string,
+  before: ReadonlyMap<number, Stood>,
+  fromMs: (standard: string) => number,
+): void {
+  for (const [service, { standard: had, isSent: wasSent }] of before) {
     const has = standardFor(unit, party, service);
+    const head = unit.get(heads, party, service);
     // Without any mail nothing was taken over.
-    if (had === undefined || has === undefined || had === has || unit.get(heads, party, service) === undefined)
-      continue;
+    if (has === undefined || head === undefined) continue;
+    const from = !wasSent && isSent(unit, party, service) ? fromMs(has) : 0;
+    const leaves = from > 0 ? lastBefore(unit, head, from) : 0;
+    if ((had === undefined || had === has) && leaves === 0) continue;
     const move = unit.get(pushMoves, party, service);
-    const cursor = unit.get(pushCursors, party, had, service);
-    unit.remove(pushCursors, party, had, service);
+    const source = had ?? has;
+    const cursor = unit.get(pushCursors, party, source, service);
+    unit.remove(pushCursors, party, source, service);
+    // A move that was not over may have rows at both.
+    const others = [...new Set([...(move?.sources ?? []), source])].filter((standard) => standard !== has);
     unit.put(pushMoves, {
       party,
       service,
-      // A move that was not over may have rows at both.
-      sources: [...new Set([...(move?.sources ?? []), had])].filter((standard) => standard !== has),
-      after: move?.after ?? cursor?.after ?? -1,
+      sources: leaves > 0 ? [...others, has] : others,
+      after: Math.max(move?.after ?? cursor?.after ?? -1, leaves || -1),
+      begin: Math.max(move?.begin ?? cursor?.begin ?? 0, leaves),
+      leaves: Math.max(move?.leaves ?? 0, leaves),
+      at: [],
     });
   }
+}
+
+/** Who says from when on as late as this means from now on. */
+const NOW_MS = 60_000;
+
+/** Number of the last row of a mailbox that arrived before a moment: what is parked lies between two rows that are there. */
+export function lastBefore(reader: Pick<Writer, 'get' | 'list' | 'now'>, head: Readonly<HeadRow>, ms: number): number {
+  const { party, service, number, first } = head;
+  const nextOf = (after: number) => reader.list(mail, { equals: [party, service], after: [after], limit: 1 })[0];
+  let low = first - 1;
+  let high = number;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const row = nextOf(middle);
+    if (row === undefined || row.atMs >= ms) high = middle;
+    else low = row.number;
+  }
+  if (ms <= reader.now - NOW_MS) return low;
+  const next = nextOf(low);
+  return next === undefined ? number : next.number - 1;
 }
 
 /** What moves of a party, and when there is more to do about it. */
@@ -85,32 +134,53 @@ function goOn(unit: Writer, move: Readonly<PushMoveRow>, beside: Beside): number
   const target = standardFor(unit, party, service);
   if (target === undefined) return NEVER;
   if (move.sources.some(beside.isTouched)) return unit.now;
-  const waiting = move.sources.flatMap((standard) =>
+  const standing = move.sources.flatMap((standard) =>
     unit.list(attempts, { equals: [party, standard] }).filter((attempt) => attempt.service === service),
   );
-  const underWay = waiting.filter(beside.isUnderWay);
+  const underWay = standing.filter(beside.isUnderWay);
   if (underWay.length > 0) return Math.max(unit.now + 1, Math.min(...underWay.map(({ leaseMs }) => leaseMs)));
+  const waiting = standing.filter(
+    (attempt) => attempt.standard !== target || attempt.members.some((one) => !isKept(move, attempt, one)),
+  );
   for (const attempt of waiting) {
     unit.remove(attempts, party, attempt.standard, attempt.attemptId);
+    const members = attempt.members.filter((one) => isKept(move, attempt, one));
     // It may have been taken: it comes again as it was, under the same ids.
-    unit.put(attempts, { ...attempt, standard: target, started: 0, leaseMs: unit.now });
+    if (members.length > 0)
+      unit.put(attempts, { ...attempt, members, standard: target, started: 0, leaseMs: unit.now });
+    const left = new Set(members.map(({ key }) => key));
+    for (const { key } of attempt.members) {
+      const row = left.has(key) ? undefined : unit.get(pushKeys, party, attempt.standard, service, attempt.school, key);
+      // What waits behind it waits for nothing any more.
+      if (row && !row.parked) unit.put(pushKeys, { ...row, dueMs: unit.now });
+    }
     // There is place for another.
     wakeEndpoint(unit, party, attempt.standard);
   }
+  // Rows that this call changed are listed as they were: the next one takes them.
+  if (waiting.length > 0) return unit.now;
   let left = MOVED_AT_ONCE;
   const sources = [...move.sources];
+  let { at } = move;
   while (sources.length > 0 && left > 0) {
-    const keys = unit.list(pushKeys, { equals: [party, sources[0]!, service], limit: left });
-    for (const row of keys) moveKey(unit, row, target);
+    const equals = [party, sources[0]!, service];
+    const keys = unit.list(pushKeys, { equals, ...(at.length > 0 ? { after: at } : {}), limit: left });
+    for (const row of keys) moveKey(unit, row, target, move);
+    const last = keys.at(-1);
     // This list may not end here: the next call sees.
-    if (keys.length === left) break;
+    if (keys.length === left) {
+      at = sources[0] === target ? [last!.school, last!.key] : [];
+      break;
+    }
     left -= keys.length;
+    at = [];
     sources.shift();
   }
-  if (sources.length > 0) unit.put(pushMoves, { ...move, sources });
+  if (sources.length > 0) unit.put(pushMoves, { ...move, sources, at });
   else {
     unit.remove(pushMoves, party, service);
-    if (move.after >= 0) unit.put(pushCursors, { party, standard: target, service, after: move.after });
+    const { after, begin } = move;
+    if (after >= 0) unit.put(pushCursors, { party, standard: target, service, after, begin });
     wakeEndpoint(unit, party, target);
   }
   return unit.now;
@@ -121,24 +191,41 @@ function wakeEndpoint(unit: Writer, party: string, standard: string): void {
   if (row && row.url !== '' && !row.gone) unit.put(endpoints, { ...row, full: 0, dueMs: unit.now });
 }
 
-/** What waits of a key goes along; what was stopped or parked stays so. How the other address answered says nothing of this one. */
-function moveKey(unit: Writer, row: Readonly<PushKeyRow>, standard: string): void {
+/** Whether a row is still sent by itself, after a party said from when; what somebody sends again is. */
+const stays = ({ leaves }: Readonly<PushMoveRow>, { first, job }: Pick<Member, 'first' | 'job'>): boolean =>
+  first > leaves || job !== undefined;
+
+const isKept = (move: Readonly<PushMoveRow>, { stopped }: Readonly<AttemptRow>, one: Member): boolean =>
+  (stopped?.includes(one.key) ?? false) || stays(move, one);
+
+/**
+ * What waits of a key goes along, as far as it is still sent; what was stopped or parked stays so, whole. How the other address answered
+ * says nothing of this one.
+ */
+function moveKey(unit: Writer, row: Readonly<PushKeyRow>, standard: string, move: Readonly<PushMoveRow>): void {
   const { party, service, school, key } = row;
-  const there = unit.get(pushKeys, party, standard, service, school, key);
+  const isSame = row.standard === standard;
+  if (isSame && row.parked) return;
+  let rows = row.rows;
   for (const one of unit.list(setAside, { equals: [party, row.standard, service, school, key] })) {
+    const goes = row.parked > 0 || stays(move, one);
+    if (isSame && goes) continue;
     unit.remove(setAside, party, row.standard, service, school, key, one.first);
-    unit.put(setAside, { ...one, standard });
+    if (goes) unit.put(setAside, { ...one, standard });
+    else rows -= 1;
   }
-  unit.remove(pushKeys, party, row.standard, service, school, key);
+  if (!isSame || rows === 0) unit.remove(pushKeys, party, row.standard, service, school, key);
+  if (rows === 0) return;
+  const there = isSame ? undefined : unit.get(pushKeys, party, standard, service, school, key);
   const isWaiting = !row.parked && row.dueMs !== NEVER;
-  // It was refused with its school, or waits for a place.
-  const isFresh = isWaiting && row.failures === 0;
+  // It was refused with its school, or waits for a place; or what failed of it is not sent any more.
+  const isFresh = isWaiting && (row.failures === 0 || rows < row.rows);
   const parked = Math.max(row.parked, there?.parked ?? 0);
   unit.put(pushKeys, {
     ...row,
     standard,
-    ...(isFresh ? { sinceMs: 0, status: 0, code: '', cause: '' } : {}),
-    rows: row.rows + (there?.rows ?? 0),
+    ...(isFresh ? { failures: 0, sinceMs: 0, status: 0, code: '', cause: '' } : {}),
+    rows: rows + (there?.rows ?? 0),
     parked,
     dueMs: parked ? NEVER : isWaiting || (there !== undefined && there.dueMs !== NEVER) ? unit.now : NEVER,
     tried: Math.max(row.tried || 0, there?.tried || 0),

@@ -24,7 +24,7 @@ function pushed(bench: Bench = testBench(delivery)) {
   const client = bench.client(DeliveryServiceDefinition);
   const endpoint = (oin: string, url = 'https://a.example/hook') =>
     name(oin, url === '' ? [] : [{ standard: 'webhook', url }]);
-  const name = (oin: string, endpoints: { standard: string; url: string }[]) =>
+  const name = (oin: string, endpoints: { standard: string; url: string; fromMs?: bigint }[]) =>
     bench.submit(
       'PartyRegistered',
       {
@@ -1061,8 +1061,12 @@ describe('a mailbox that changes its endpoint', () => {
   const HOOK = { standard: 'webhook', url: 'https://a.example/hook' };
   const OWN = { standard: 'webhook-entitlement', url: 'https://a.example/own' };
 
-  /** Claims twice: what moves does so in a call of its own. */
-  const claimed = async (it: ReturnType<typeof pushed>) => [...(await it.claim()), ...(await it.claim())];
+  /** Claims three times: what moves does so in calls of its own. */
+  const claimed = async (it: ReturnType<typeof pushed>) => [
+    ...(await it.claim()),
+    ...(await it.claim()),
+    ...(await it.claim()),
+  ];
   const where = (started: readonly Attempt[]) =>
     started
       .flatMap(({ standard, url, rows }) => rows.map(({ key }) => `${key} ${standard} ${new URL(url).pathname}`))
@@ -1244,6 +1248,141 @@ describe('a mailbox that changes its endpoint', () => {
     it.grant('b');
     await it.claim();
     expect(await it.drain()).toEqual(['b']);
+  });
+});
+
+describe('an endpoint of a mailbox that was not sent', () => {
+  const HOOK = { standard: 'webhook', url: 'https://a.example/hook' };
+  type Named = { standard: string; url: string; fromMs?: bigint };
+  const kept = async (it: ReturnType<typeof pushed>, after: Named[], before: Named[] = []) =>
+    (await it.client.listKept({ partyOin: PLATFORM, roles: [], before, after })).kept;
+  const sent = async (it: ReturnType<typeof pushed>) => {
+    const keys: string[] = [];
+    for (let round = 0; round < 5; round++) keys.push(...(await it.drain()));
+    return keys;
+  };
+
+  test('is told of before: how much, of which service, since when, and what of it is before a moment', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, []);
+    expect(await kept(it, [HOOK])).toEqual([]);
+    const first = it.bench.now();
+    it.grant('a');
+    it.bench.advance(60_000);
+    const later = BigInt(it.bench.now());
+    it.grant('b');
+    it.grant('b');
+    const of = { service: SERVICE_ENTITLEMENT, oldestMs: BigInt(first), more: false };
+    expect(await kept(it, [HOOK])).toEqual([{ ...of, standard: 'webhook', messages: 3n, left: 0n }]);
+    expect(await kept(it, [{ ...HOOK, fromMs: later }])).toMatchObject([{ messages: 3n, left: 1n }]);
+    const own = { ...HOOK, standard: 'webhook-entitlement' };
+    expect(await kept(it, [HOOK, own])).toMatchObject([{ standard: 'webhook-entitlement', messages: 3n }]);
+    // Neither what goes elsewhere, nor what is sent already, nor what will not be.
+    expect(await kept(it, [{ ...HOOK, standard: 'webhook-order' }])).toEqual([]);
+    expect(await kept(it, [HOOK, own], [HOOK])).toEqual([]);
+    expect(await kept(it, [HOOK, { ...own, url: 'none' }])).toEqual([]);
+    expect(await kept(it, [HOOK], [HOOK, { ...own, url: 'none' }])).toMatchObject([{ messages: 3n }]);
+  });
+
+  test.each([
+    ['all that is kept', () => 0n, ['a', 'b', 'c', 'd']],
+    ['what came since a moment', (moment: bigint) => moment, ['c', 'd']],
+    ['what comes from now on', (_: bigint, now: bigint) => now, ['d']],
+  ])('begins with %s, and says of the rest that it lies there', async (_, fromOf, expected) => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, []);
+    const flows = new Map(['a', 'b'].map((learner) => [learner, it.grant(learner).flowId]));
+    it.bench.advance(300_000);
+    const moment = BigInt(it.bench.now());
+    flows.set('c', it.grant('c').flowId);
+    it.bench.advance(300_000);
+    const fromMs = fromOf(moment, BigInt(it.bench.now()));
+    it.name(PLATFORM, [{ ...HOOK, fromMs }]);
+    flows.set('d', it.grant('d').flowId);
+    expect(await sent(it)).toEqual(expected);
+    // Named again for another reason, and after a restart, nothing of it changes.
+    const again = pushed(it.bench.restart());
+    again.name(PLATFORM, [{ ...HOOK, fromMs }]);
+    expect(await sent(again)).toEqual([]);
+    for (const [learner, flowId] of flows)
+      expect((await again.client.flowRows({ flowId })).deliveries).toMatchObject([
+        { state: expected.includes(learner) ? 'delivered' : 'ready' },
+      ]);
+    // Who watches sees all.
+    const address = { partyOin: PLATFORM, service: SERVICE_ENTITLEMENT, catalogue: false };
+    const { rows } = await again.client.readMailbox({ ...address, after: 0n, limit: 10, waitMs: 0n });
+    expect(rows.map(({ key }) => key)).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('leaves from now on what waited at the one that was taken away; what is parked or stopped stays with who parked it', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK]);
+    for (const [learner, status] of [
+      ['waits', 500],
+      ['parked', 422],
+    ] as const) {
+      it.grant(learner);
+      const [attempt] = await it.claim(1);
+      await it.tell(it.answered(attempt!, status));
+    }
+    it.grant('unknown');
+    it.grant('behind');
+    const [unknown] = await it.claim(1);
+    expect(keys(unknown)).toContain('unknown');
+    it.grant('unknown');
+    it.name(PLATFORM, []);
+    it.bench.advance(300_000);
+    it.restart();
+    const now = BigInt(it.bench.now());
+    expect(await kept(it, [{ ...HOOK, fromMs: now }])).toMatchObject([{ messages: 4n, left: 4n }]);
+    it.name(PLATFORM, [{ ...HOOK, fromMs: now }]);
+    it.grant('waits');
+    it.grant('parked');
+    expect(await sent(it)).toEqual(['waits']);
+    await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: '', action: 'retry' });
+    expect(await sent(it)).toEqual(['parked', 'parked']);
+    for (const table of [attempts, pushKeys, pushMoves, setAside]) expect(await it.rowsOf(table as Table)).toEqual([]);
+  });
+
+  test('sends what waits behind a message that is left', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK]);
+    const { flowId } = it.grant('a');
+    await it.claim();
+    it.bench.advance(LEASE_MS / 3);
+    const fromMs = BigInt(it.bench.now());
+    const behind = it.grant('a').flowId;
+    await it.claim();
+    it.name(PLATFORM, []);
+    it.restart();
+    it.bench.advance(300_000);
+    it.name(PLATFORM, [{ ...HOOK, fromMs }]);
+    expect(await sent(it)).toEqual(['a']);
+    const stateOf = async (id: string) => (await it.client.flowRows({ flowId: id })).deliveries[0]!.state;
+    expect([await stateOf(flowId), await stateOf(behind)]).toEqual(['ready', 'delivered']);
+  });
+
+  test('leaves what a mandate gives back later, where that came before', async () => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ENDED);
+    it.name(PLATFORM, []);
+    it.grant('a');
+    await it.client.parkRows({
+      partyOin: PLATFORM,
+      service: SERVICE_ENTITLEMENT,
+      numbers: [1n],
+      code: 'mandate.ended',
+    });
+    const now = BigInt(it.bench.now() + 1);
+    it.bench.advance(1);
+    it.name(PLATFORM, [{ ...HOOK, fromMs: now }]);
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.grant('b');
+    expect(await sent(it)).toEqual(['b']);
   });
 });
 

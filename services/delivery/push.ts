@@ -37,7 +37,7 @@ import { goOnMoving, type Moving } from './moves.ts';
 import { became, isOn, openReplay, overtaken, requestFailed } from './replayed.ts';
 import { score } from './scores.ts';
 import { noteSet, noteTold } from './sets.ts';
-import { endOf, STANDARDS, standardFor, standardsOf, takenOver } from './standards.ts';
+import { beginOf, endOf, STANDARDS, standardFor, standardsOf, takenOver } from './standards.ts';
 import {
   type AttemptRow,
   attempts,
@@ -928,11 +928,17 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
 
   // Mail that was not looked at before, oldest mailbox first; as long as what was set aside is not too much already.
   if (ahead < MOST_AHEAD && (room > 0 || open.size > 0))
-    for (const { service, after, page, isWhole } of unread(unit, party, standard, (room + 1) * MOST_ROWS, moving)) {
+    for (const { service, after, begin, page, isWhole } of unread(
+      unit,
+      party,
+      standard,
+      (room + 1) * MOST_ROWS,
+      moving,
+    )) {
       let through = after;
       together(page, (row) => {
         const body = unit.get(bodies, row.flowId, row.eventId);
-        if (body !== undefined && !isForgotten(unit, body)) {
+        if (row.first > begin && body !== undefined && !isForgotten(unit, body)) {
           const lane = { party, standard, service, school: body.school, key: body.key };
           const name = laneName(lane);
           const parked = standsBehind(unit, row, body);
@@ -963,7 +969,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
         }
         through = row.number;
       });
-      if (through > after) unit.put(pushCursors, { party, standard, service, after: through });
+      if (through > after) unit.put(pushCursors, { party, standard, service, after: through, begin });
       if (!isWhole && through === page.at(-1)!.number) again = true;
     }
 
@@ -1058,6 +1064,8 @@ function aside(unit: Writer, lane: Lane, member: Member, dueMs = NEVER): void {
 interface Unread {
   service: number;
   after: number;
+  /** What first arrived up to here is passed over. */
+  begin: number;
   page: readonly Readonly<MailRow>[];
   isWhole: boolean;
 }
@@ -1069,12 +1077,13 @@ function unread(unit: Writer, party: string, standard: string, most: number, mov
   for (const head of unit.list(heads, { equals: [party] })) {
     const { service } = head;
     if (moving.services.has(service) || standardFor(unit, party, service) !== standard) continue;
-    const after = unit.get(pushCursors, party, standard, service)?.after ?? head.first - 1;
+    const cursor = unit.get(pushCursors, party, standard, service);
+    const after = cursor?.after ?? head.first - 1;
     if (head.number <= after) continue;
     const page = unit.list(mail, { equals: [party, service], after: [after], limit });
     // What was here is parked, and comes back under other numbers.
-    if (page.length === 0) unit.put(pushCursors, { party, standard, service, after: head.number });
-    else found.push({ service, after, page, isWhole: page.length < limit });
+    if (page.length === 0) unit.put(pushCursors, { party, standard, service, ...cursor, after: head.number });
+    else found.push({ service, after, begin: cursor?.begin || 0, page, isWhole: page.length < limit });
   }
   return found.sort((a, b) => a.page[0]!.atMs - b.page[0]!.atMs);
 }
@@ -1378,7 +1387,8 @@ export function standingOf(
     if (found) return found;
   }
   const endpoint = reader.get(endpoints, at.party, own)!;
-  if (endpoint.url === '') return undefined;
+  // Of before it began: it lies there for who watches it.
+  if (endpoint.url === '' || at.first <= beginOf(reader, at.party, own, at.service)) return undefined;
   const nothing = { ...NOTHING, standard: own, atMs: body.timeMs };
   return endpoint.gone
     ? { ...nothing, state: 'failing', status: endpoint.status, code: 'peer.refused' }

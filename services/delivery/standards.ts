@@ -67,6 +67,16 @@ export function standardFor(reader: Get, party: string, service: number): string
   return known.find((standard) => reader.get(pushCursors, party, standard, service) !== undefined) ?? known[0];
 }
 
+/** Whether a mailbox is sent now: to an address, whatever that answers. */
+export const isSent = (reader: Get, party: string, service: number): boolean => {
+  const standard = standardFor(reader, party, service);
+  return standard !== undefined && (reader.get(endpoints, party, standard)?.url ?? '') !== '';
+};
+
+/** What first arrived under a number up to this one is not sent by itself. */
+export const beginOf = (reader: Get, party: string, standard: string, service: number): number =>
+  reader.get(pushMoves, party, service)?.begin ?? reader.get(pushCursors, party, standard, service)?.begin ?? 0;
+
 /** How far the mail of a mailbox was taken over, by whichever standard; undefined = not at all. */
 export const takenOver = (reader: Get, party: string, standard: string, service: number): number | undefined => {
   const move = reader.get(pushMoves, party, service);

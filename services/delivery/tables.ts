@@ -359,16 +359,18 @@ export interface PushCursorRow {
   standard: string;
   service: number;
   after: number;
+  /** What first arrived under a number up to this one is not sent by itself; absent or 0 = nothing. */
+  begin?: number | undefined;
 }
 
 export const pushCursors = table<PushCursorRow>({
   name: 'delivery_push_cursors',
   key: ['party', 'standard', 'service'],
-  columns: { party: 'text', standard: 'text', service: 'int', after: 'int' },
+  columns: { party: 'text', standard: 'text', service: 'int', after: 'int', begin: 'int' },
   retention: 'RETENTION_DELIVERY',
 });
 
-/** A mailbox that changes its endpoint. Nothing of it is begun as long as this stands. */
+/** A mailbox that changes its endpoint, or begins at another place. Nothing of it is begun as long as this stands. */
 export interface PushMoveRow {
   party: string;
   service: number;
@@ -376,12 +378,25 @@ export interface PushMoveRow {
   sources: string[];
   /** How far its mail was taken over; -1 = not at all. */
   after: number;
+  /** As `begin` of its cursor, and that of this time: what waits of before goes. */
+  begin: number;
+  leaves: number;
+  /** Behind which key of the standard that stays; none = at its beginning. */
+  at: string[];
 }
 
 export const pushMoves = table<PushMoveRow>({
   name: 'delivery_push_moves',
   key: ['party', 'service'],
-  columns: { party: 'text', service: 'int', sources: 'json', after: 'int' },
+  columns: {
+    party: 'text',
+    service: 'int',
+    sources: 'json',
+    after: 'int',
+    begin: 'int',
+    leaves: 'int',
+    at: 'json',
+  },
   retention: 'RETENTION_DELIVERY',
 });
 

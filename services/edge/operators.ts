@@ -47,6 +47,7 @@ const reads: ReadonlySet<string> = new Set([
   'listAccess',
   'showKeys',
   'previewStop',
+  'previewEndpoints',
   'listReach',
   'showProcessing',
   'listReviews',

@@ -68,7 +68,7 @@ export async function xmlDeliveryFigures(
   const party = { oin: las, name: 'De Leerlijst', roles: [Role.ROLE_ADMINISTRATION] };
   const cpu = cpuOf([at.pid]);
   const since = nowMs();
-  await at.operator.addParty({ party: { ...party, endpoints: [{ standard: 'uwlr', url }] } });
+  await at.operator.addParty({ party: { ...party, endpoints: [{ standard: 'uwlr', url, fromMs: 0n }] } });
   await endpoints.until(({ distinct }) => distinct >= count);
   const seconds = (nowMs() - since) / 1000;
   // What became of the last is noted too.

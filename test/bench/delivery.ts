@@ -142,7 +142,7 @@ export async function deliveryFigures(at: Measured, count: number): Promise<Deli
   const cpu = cpuOf([at.pid]);
   const since = nowMs();
   const url = endpoints.url('well', '0');
-  await at.operator.addParty({ party: { ...party, endpoints: [{ standard: 'webhook', url }] } });
+  await at.operator.addParty({ party: { ...party, endpoints: [{ standard: 'webhook', url, fromMs: 0n }] } });
   const { requests } = await endpoints.until(({ distinct }) => distinct >= count);
   const seconds = (nowMs() - since) / 1000;
   const cpuMicros = ((cpuOf([at.pid]) - cpu) / count) * 1e6;

@@ -142,7 +142,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
         oin: platform,
         name: 'Leerplein',
         roles: [Role.ROLE_PLATFORM],
-        endpoints: [{ standard: 'webhook', url: hook.url }],
+        endpoints: [{ standard: 'webhook', url: hook.url, fromMs: 0n }],
       },
     });
     hook.secret = added.webhookSecret;

@@ -91,7 +91,7 @@ test('is held, closes with its holder, harms no other school, and goes on in ord
       oin: hook.oin,
       name: 'De Haak',
       roles: [Role.ROLE_PLATFORM],
-      endpoints: [{ standard: 'webhook', url: receiver.url }],
+      endpoints: [{ standard: 'webhook', url: receiver.url, fromMs: 0n }],
     },
   });
   receiver.secret = added.webhookSecret;

@@ -19,7 +19,7 @@ export async function openListener(at: TestGateway, publisher: Clients, school: 
   const hook = await Receiver.open();
   const party = { oin, name: 'Luisterplein', roles: [Role.ROLE_PLATFORM] };
   const { apiKey, webhookSecret } = await at.operator.addParty({
-    party: { ...party, endpoints: [{ standard: 'webhook', url: hook.url }] },
+    party: { ...party, endpoints: [{ standard: 'webhook', url: hook.url, fromMs: 0n }] },
   });
   hook.secret = webhookSecret;
   await at.mandate(school, oin, [Service.SERVICE_ENTITLEMENT]);

@@ -189,7 +189,7 @@ test('while the administration cannot tell, everybody is told who must act, and 
       oin: hook.oin,
       name: 'De Haak',
       roles: [Role.ROLE_PLATFORM],
-      endpoints: [{ standard: 'webhook', url: receiver.url }],
+      endpoints: [{ standard: 'webhook', url: receiver.url, fromMs: 0n }],
     },
   });
   receiver.secret = added.webhookSecret;

@@ -1143,6 +1143,16 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(keys!.schools).toBeGreaterThan(0);
     },
   },
+  previewEndpoints: {
+    call: (as) => as.previewEndpoints({ party: { oin: las.oin } }),
+    effect: async () => {
+      // What is kept, and where an endpoint begins: webhooks.test.ts.
+      const endpoints = [{ standard: 'webhook', url: 'https://plein.example/hook' }];
+      const { kept, nowMs } = await at.operator.previewEndpoints({ party: { oin: newOin(), endpoints } });
+      expect([kept, Number(nowMs) > 0]).toEqual([[], true]);
+      expect((await at.operator.listParties({ oin: las.oin })).parties[0]!.endpoints).toEqual([]);
+    },
+  },
   previewStop: {
     call: (as) => as.previewStop({ oin: las.oin }),
     effect: async () => {

@@ -215,7 +215,7 @@ describe('stop', () => {
           oin: platform.oin,
           name: 'Leerplein',
           roles: [Role.ROLE_PLATFORM],
-          endpoints: [{ standard: 'webhook', url: receiver.url }],
+          endpoints: [{ standard: 'webhook', url: receiver.url, fromMs: 0n }],
         },
       });
       receiver.secret = webhookSecret;

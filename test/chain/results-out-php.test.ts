@@ -121,7 +121,7 @@ describe.skipIf(!present)('an administration in 2.3 and a dashboard in 2.2, made
         }),
       );
       const role = name === 'las' ? Role.ROLE_ADMINISTRATION : Role.ROLE_DASHBOARD;
-      const endpoints = [{ standard: 'uwlr', url: `http://127.0.0.1:${port}/` }];
+      const endpoints = [{ standard: 'uwlr', url: `http://127.0.0.1:${port}/`, fromMs: 0n }];
       await at.operator.addParty({ party: { oin: oins[name], name, roles: [role], endpoints } });
       await at.mandate(school, oins[name], [Service.SERVICE_RESULT]);
     }

@@ -107,7 +107,7 @@ beforeAll(async () => {
         oin: platform,
         name: 'Leerplein',
         roles: [Role.ROLE_PLATFORM],
-        endpoints: [{ standard: 'webhook', url: hook.url }],
+        endpoints: [{ standard: 'webhook', url: hook.url, fromMs: 0n }],
       },
     })
   ).webhookSecret;

@@ -486,6 +486,39 @@ describe('a receiver that misbehaves', () => {
     }
   });
 
+  test('mail of before is told of, and sent where somebody says so: else nothing is changed', async () => {
+    const { oin } = platform;
+    const party = (fromMs?: bigint) => ({
+      ...{ oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM] },
+      endpoints: [{ standard: 'webhook', url: hook.url, ...(fromMs === undefined ? {} : { fromMs }) }],
+    });
+    await at.operator.removeEndpoint({ oin, standard: 'webhook' });
+    const [left] = await grant(2);
+    const { kept, nowMs } = await until(async () => {
+      const preview = await at.operator.previewEndpoints({ party: party() });
+      return preview.kept[0]?.messages === 2n && preview;
+    });
+    expect(kept).toMatchObject([{ service: Service.SERVICE_ENTITLEMENT, standard: 'webhook', left: 0n, more: false }]);
+    await expect(at.operator.addParty({ party: party() })).rejects.toMatchObject({ code: 'wire.invalid' });
+    const hours = BigInt(Date.now() + 3_600_000);
+    await expect(at.operator.addParty({ party: party(hours) })).rejects.toMatchObject({ code: 'wire.invalid' });
+    expect((await at.operator.listParties({ oin })).parties[0]!.endpoints).toEqual([]);
+    await at.operator.addParty({ party: party(nowMs) });
+    expect((await at.operator.previewEndpoints({ party: party() })).kept).toEqual([]);
+    // Of another learner: behind it nothing of before would come out of order.
+    const [id] = await grant(1, () => 9);
+    await hook.until(1);
+    expect(await stepTo(id!, oin)).toMatchObject({ told: 'webhook: attempt 1 was answered 204' });
+    expect((await stepTo(left!, oin))!.told).not.toContain('attempt');
+    expect(hook.first).toHaveLength(1);
+    // It can be sent after all, as it was counted.
+    const { jobId } = await at.operator.previewReplay({ selection: { partyOin: oin } as never });
+    await until(async () => {
+      const { replays } = await at.operator.listReplays({ partyOin: oin });
+      return replays.some((one) => one.jobId === jobId && one.state === 'counted' && one.fresh === 2n);
+    });
+  });
+
   test('repeats that an operator stopped stay stopped when the endpoint is back, until they are taken up', async () => {
     let isDown = true;
     hook.behaviour = () => (isDown ? 503 : undefined);

@@ -1,9 +1,11 @@
 import { isSchoolOin, MANDATES_WEBHOOK, NOT_SENT, SENT_BY, WEBHOOK } from '#kernel';
-import { type Endpoint, type Mandate, type Party, Role } from '#proto/eduk/core/v1/party';
+import { type Endpoint, type Mandate, Party, Role } from '#proto/eduk/core/v1/party';
+import type { KeptMail } from '#proto/eduk/delivery/v1/delivery';
 import type { RegisteredProofs } from '#proto/eduk/operator/v1/operator';
 import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
 import { endpoint, endpointLimit, oin, school, schoolNamed, splitEndpoint, splitLimit } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
+import { chosenFrom, fromFlag, keptJson, keptSaid } from '../kept.ts';
 import { dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
 import { secretRows, secretsJson } from '../secrets.ts';
@@ -36,6 +38,8 @@ const partyJson = ({
   requiresAcceptance,
 });
 
+const isPushed = ({ standard, url }: Endpoint): boolean => SENT_BY.includes(standard) && url !== NOT_SENT;
+
 const rolesOf = (party: Party): string => party.roles.map(roles.word).join(', ');
 
 export const addParty: Command = {
@@ -58,6 +62,7 @@ export const addParty: Command = {
       many: true,
       check: endpointLimit,
     },
+    from: fromFlag,
     board: { about: 'For a school: its board, which is registered.', value: 'OIN', check: oin },
     sector: {
       about: 'For a school: the sectors of its enrolments.',
@@ -98,7 +103,17 @@ export const addParty: Command = {
       attributes: [...call.all('attributes')],
       requiresAcceptance: call.has('requires-acceptance'),
     };
-    const answer = await call.gateway().ask('addParty', { party });
+    const gateway = call.gateway();
+    let kept: readonly KeptMail[] = [];
+    const preview = () => gateway.ask('previewEndpoints', { party });
+    if (party.endpoints.some(isPushed)) {
+      const fromMs = await chosenFrom(call, preview);
+      if (fromMs !== undefined) {
+        party.endpoints = party.endpoints.map((one) => (isPushed(one) ? { ...one, fromMs } : one));
+        ({ kept } = await preview());
+      }
+    } else if (call.has('from')) throw misuse('--from needs an endpoint that mail is sent to: --endpoint webhook=URL.');
+    const answer = await gateway.ask('addParty', { party });
     const refusal = refusalIn(answer.decision);
     if (refusal) throw refusal;
     const json = {
@@ -116,11 +131,13 @@ export const addParty: Command = {
         ? { mandatesWebhookSecret: answer.mandatesWebhookSecret || null }
         : {}),
       ...secretsJson(answer),
+      ...keptJson(kept),
       ...(party.endpoints.some(({ standard }) => standard === 'holdings')
         ? { holdingsSecret: answer.holdingsSecret || null }
         : {}),
     };
     const said = [
+      ...[keptSaid(kept)].filter((line) => line !== ''),
       ...(answer.existed
         ? ['This party was registered already; its secrets stay as they are and are not shown again.']
         : []),
@@ -166,15 +183,20 @@ export const removeEndpoint: Command = {
       required: true,
       offers: [...SENT_BY, 'holdings'],
     },
+    from: fromFlag,
   },
   notes: [
     'With eduk party add --endpoint it gets one again, and what waited is sent.',
     'A mailbox that had a webhook of its own goes on by the party’s webhook, if it has one.',
   ],
   async run(call): Promise<Result> {
-    const { party, flowId, decision } = await call
-      .gateway()
-      .ask('removeEndpoint', { oin: call.one('oin')!, standard: call.one('standard')! });
+    const gateway = call.gateway();
+    const [named, standard] = [call.one('oin')!, call.one('standard')!];
+    const fromMs = await chosenFrom(call, () =>
+      gateway.ask('previewEndpoints', { party: Party.fromPartial({ oin: named }), without: standard }),
+    );
+    const asked = { oin: named, standard, ...(fromMs === undefined ? {} : { fromMs }) };
+    const { party, flowId, decision } = await gateway.ask('removeEndpoint', asked);
     const refusal = refusalIn(decision);
     if (refusal) throw refusal;
     const left = party?.endpoints ?? [];

@@ -20,7 +20,8 @@ import {
   WEBHOOKS,
 } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
-import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
+import { type Mandate, MandateState, Party, Role } from '#proto/eduk/core/v1/party';
+import type { KeptMail } from '#proto/eduk/delivery/v1/delivery';
 import type { ChangeHold } from '#proto/eduk/entitlements/v1/entitlements';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
@@ -116,9 +117,53 @@ function proofsOf(of: ReturnType<Gate['door']['chain']['credentials']>, now: num
   };
 }
 
+/** What mail is kept and was not sent, and would be if a party were named so, and lost an endpoint. */
+async function keptFor(gate: Gate, party: Party, without = ''): Promise<KeptMail[]> {
+  const { chain, services } = gate.door;
+  const stands = chain.party(party.oin);
+  const before = stands?.endpoints ?? [];
+  const given = new Set(party.endpoints.map(({ standard }) => standard));
+  const left = before.filter(({ standard }) => standard !== without && !given.has(standard));
+  const roles = [...new Set([...(stands?.roles ?? []), ...party.roles])];
+  const after = [...left, ...party.endpoints];
+  if (![...WEBHOOKS, UWLR].some((standard) => urlOf({ ...party, endpoints: after }, standard) !== undefined)) return [];
+  return (await services.delivery.listKept({ partyOin: party.oin, roles, before, after })).kept;
+}
+
+/** Nothing of the past is sent before somebody chose it. Faults: wire.invalid. */
+async function requireChoice(
+  gate: Gate,
+  party: Party,
+  isChosen: (standard: string) => boolean,
+  without = '',
+): Promise<void> {
+  const open = async () => (await keptFor(gate, party, without)).filter(({ standard }) => !isChosen(standard));
+  if ((await open()).length === 0) return;
+  // Another door may have named the endpoint a moment ago.
+  await gate.door.chain.refresh();
+  if ((await open()).length === 0) return;
+  throw new GatewayError(
+    'wire.invalid',
+    'Mail of before is kept that was not sent: say from when it is (from_ms; 0 = all of it). PreviewEndpoints tells what there is.',
+    { where: 'from_ms' },
+  );
+}
+
+/** A moment from which mail is sent has been. Faults: wire.invalid. */
+function checkMoment(gate: Gate, fromMs: bigint | undefined): void {
+  if (fromMs === undefined || (fromMs >= 0n && Number(fromMs) <= gate.door.clock.now() + FUTURE_MS)) return;
+  throw new GatewayError('wire.invalid', 'Mail is sent from a moment on that has been.', { where: 'from_ms' });
+}
+
+/** Clocks of who asks may be ahead by so much. */
+const FUTURE_MS = 60_000;
+
 const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<op.AddPartyResponse> => {
   const party = request.party;
   if (!party) throw new GatewayError('wire.invalid', undefined, { where: 'party' });
+  const chosen = (standard: string) => party.endpoints.find((one) => one.standard === standard)?.fromMs !== undefined;
+  for (const { fromMs } of party.endpoints) checkMoment(gate, fromMs);
+  await requireChoice(gate, party, chosen);
   const known = gate.door.chain.credentials(party.oin);
   const existed = gate.door.chain.party(party.oin) !== undefined && known !== undefined && known.apiKey.length > 0;
   const secrets = existed
@@ -523,7 +568,10 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   },
   addParty: addPartyAnswer,
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
-    const { flowId } = await take(removeEndpoint(request.oin), request, operator, gate);
+    const { oin, standard, fromMs } = request;
+    checkMoment(gate, fromMs);
+    await requireChoice(gate, Party.fromPartial({ oin }), () => fromMs !== undefined, standard);
+    const { flowId } = await take(removeEndpoint(oin), request, operator, gate);
     const decision = await decided(gate, flowId);
     return { party: gate.door.chain.party(request.oin), flowId, decision };
   },
@@ -905,6 +953,11 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   listAccess: async (request: op.ListAccessRequest, { door }): Promise<op.ListAccessResponse> => {
     const { rows } = await door.services.audit.listAccess(request);
     return { rows, names: namesOf(door.chain, [request.schoolOin, ...rows.map(({ partyOin }) => partyOin)]) };
+  },
+  previewEndpoints: async (request: op.PreviewEndpointsRequest, gate): Promise<op.PreviewEndpointsResponse> => {
+    const { party, without } = request;
+    if (!party) throw new GatewayError('wire.invalid', undefined, { where: 'party' });
+    return { kept: await keptFor(gate, party, without), nowMs: BigInt(gate.door.clock.now()) };
   },
   previewStop: ({ oin }: op.PreviewStopRequest, gate) => previewStop(oin, gate),
   stopParty: async (request: op.StopPartyRequest, gate): Promise<op.StopPartyResponse> => {

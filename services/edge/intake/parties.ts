@@ -456,10 +456,24 @@ export function removeEndpoint(oin: string): Intake<RemoveEndpointRequest> {
       if (!has())
         throw new GatewayError('state.missing', 'The party has no endpoint of this standard.', { where: 'standard' });
     },
-    events: ({ standard }) => [
+    events: ({ standard, fromMs }, _found, { door }) => [
       event(
         'PartySubmitted',
-        { party: Party.fromPartial({ oin }), credentials: undefined, withoutEndpoints: [standard] },
+        {
+          party: Party.fromPartial({
+            oin,
+            // Whichever of them takes over what was not sent begins there.
+            endpoints:
+              fromMs === undefined
+                ? []
+                : door.chain
+                    .party(oin)!
+                    .endpoints.filter((one) => one.standard !== standard)
+                    .map((one) => ({ ...one, fromMs })),
+          }),
+          credentials: undefined,
+          withoutEndpoints: [standard],
+        },
         oin,
       ),
     ],

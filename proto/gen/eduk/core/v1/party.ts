@@ -371,7 +371,14 @@ export interface Endpoint {
   url: string;
   /** Requests that may be under way there at once, and that may be begun in a second; 0 = as many as it takes. */
   maxInFlight?: number | undefined;
-  maxPerSecond?: number | undefined;
+  maxPerSecond?:
+    | number
+    | undefined;
+  /**
+   * Of mailboxes that were not sent when it was named: what arrived before this moment (Unix milliseconds) is not sent by itself. 0 = all
+   * that is kept is; absent = nothing was chosen.
+   */
+  fromMs?: bigint | undefined;
 }
 
 /** An organisation in the chain. */
@@ -602,7 +609,7 @@ export interface SchoolForgetting {
 }
 
 function createBaseEndpoint(): Endpoint {
-  return { standard: "", url: "", maxInFlight: undefined, maxPerSecond: undefined };
+  return { standard: "", url: "", maxInFlight: undefined, maxPerSecond: undefined, fromMs: undefined };
 }
 
 export const Endpoint: MessageFns<Endpoint> = {
@@ -618,6 +625,12 @@ export const Endpoint: MessageFns<Endpoint> = {
     }
     if (message.maxPerSecond !== undefined) {
       writer.uint32(32).uint32(message.maxPerSecond);
+    }
+    if (message.fromMs !== undefined) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.fromMs);
     }
     return writer;
   },
@@ -667,6 +680,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.maxPerSecond = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -693,6 +714,7 @@ export const Endpoint: MessageFns<Endpoint> = {
         : isSet(object.max_per_second)
         ? globalThis.Number(object.max_per_second)
         : undefined,
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : undefined,
     };
   },
 
@@ -710,6 +732,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     if (message.maxPerSecond !== undefined) {
       obj.maxPerSecond = Math.round(message.maxPerSecond);
     }
+    if (message.fromMs !== undefined) {
+      obj.fromMs = message.fromMs.toString();
+    }
     return obj;
   },
 
@@ -722,6 +747,7 @@ export const Endpoint: MessageFns<Endpoint> = {
     message.url = object.url ?? "";
     message.maxInFlight = object.maxInFlight ?? undefined;
     message.maxPerSecond = object.maxPerSecond ?? undefined;
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : undefined;
     return message;
   },
 };

@@ -6,7 +6,15 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
+import {
+  Endpoint,
+  Role,
+  roleFromJSON,
+  roleToJSON,
+  Service,
+  serviceFromJSON,
+  serviceToJSON,
+} from "../../core/v1/party.ts";
 import { Loss } from "../../core/v1/receipt.ts";
 import { DeadLetterSelection, ReplaySelection } from "../../events/v1/deliveries.ts";
 
@@ -343,6 +351,33 @@ export interface EndpointStatus {
 /** Endpoints. */
 export interface ListEndpointsResponse {
   endpoints: EndpointStatus[];
+}
+
+/** Whose, and what it has of roles and endpoints before and after. */
+export interface ListKeptRequest {
+  partyOin: string;
+  roles: Role[];
+  before: Endpoint[];
+  after: Endpoint[];
+}
+
+/** Mail of one service that was not sent, and would be. */
+export interface KeptMail {
+  service: Service;
+  /** By which standard. */
+  standard: string;
+  /** Messages, and those of them that arrived before the moment from which they are sent. */
+  messages: bigint;
+  left: bigint;
+  /** There are more than these. */
+  more: boolean;
+  /** When the oldest arrived, Unix milliseconds; 0 = none of them is to be had now. */
+  oldestMs: bigint;
+}
+
+/** By service; those of which there is something. */
+export interface ListKeptResponse {
+  kept: KeptMail[];
 }
 
 /** Which keys; empty = any. */
@@ -5197,6 +5232,370 @@ export const ListEndpointsResponse: MessageFns<ListEndpointsResponse> = {
   fromPartial(object: DeepPartial<ListEndpointsResponse>): ListEndpointsResponse {
     const message = createBaseListEndpointsResponse();
     message.endpoints = object.endpoints?.map((e) => EndpointStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListKeptRequest(): ListKeptRequest {
+  return { partyOin: "", roles: [], before: [], after: [] };
+}
+
+export const ListKeptRequest: MessageFns<ListKeptRequest> = {
+  encode(message: ListKeptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.roles.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.roles) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.before) {
+      Endpoint.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.after) {
+      Endpoint.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListKeptRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListKeptRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.roles.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.roles.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.before.push(Endpoint.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.after.push(Endpoint.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListKeptRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      roles: globalThis.Array.isArray(object?.roles) ? object.roles.map((e: any) => roleFromJSON(e)) : [],
+      before: globalThis.Array.isArray(object?.before) ? object.before.map((e: any) => Endpoint.fromJSON(e)) : [],
+      after: globalThis.Array.isArray(object?.after) ? object.after.map((e: any) => Endpoint.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListKeptRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.roles?.length) {
+      obj.roles = message.roles.map((e) => roleToJSON(e));
+    }
+    if (message.before?.length) {
+      obj.before = message.before.map((e) => Endpoint.toJSON(e));
+    }
+    if (message.after?.length) {
+      obj.after = message.after.map((e) => Endpoint.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListKeptRequest>): ListKeptRequest {
+    return ListKeptRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListKeptRequest>): ListKeptRequest {
+    const message = createBaseListKeptRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.roles = object.roles?.map((e) => e) || [];
+    message.before = object.before?.map((e) => Endpoint.fromPartial(e)) || [];
+    message.after = object.after?.map((e) => Endpoint.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseKeptMail(): KeptMail {
+  return { service: 0, standard: "", messages: 0n, left: 0n, more: false, oldestMs: 0n };
+}
+
+export const KeptMail: MessageFns<KeptMail> = {
+  encode(message: KeptMail, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    if (message.standard !== "") {
+      writer.uint32(18).string(message.standard);
+    }
+    if (message.messages !== 0n) {
+      if (BigInt.asUintN(64, message.messages) !== message.messages) {
+        throw new globalThis.Error("value provided for field message.messages of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.messages);
+    }
+    if (message.left !== 0n) {
+      if (BigInt.asUintN(64, message.left) !== message.left) {
+        throw new globalThis.Error("value provided for field message.left of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.left);
+    }
+    if (message.more !== false) {
+      writer.uint32(40).bool(message.more);
+    }
+    if (message.oldestMs !== 0n) {
+      if (BigInt.asIntN(64, message.oldestMs) !== message.oldestMs) {
+        throw new globalThis.Error("value provided for field message.oldestMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.oldestMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptMail {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptMail();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.messages = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.left = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.oldestMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeptMail {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      messages: isSet(object.messages) ? BigInt(object.messages) : 0n,
+      left: isSet(object.left) ? BigInt(object.left) : 0n,
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      oldestMs: isSet(object.oldestMs)
+        ? BigInt(object.oldestMs)
+        : isSet(object.oldest_ms)
+        ? BigInt(object.oldest_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: KeptMail): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.messages !== 0n) {
+      obj.messages = message.messages.toString();
+    }
+    if (message.left !== 0n) {
+      obj.left = message.left.toString();
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    if (message.oldestMs !== 0n) {
+      obj.oldestMs = message.oldestMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeptMail>): KeptMail {
+    return KeptMail.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeptMail>): KeptMail {
+    const message = createBaseKeptMail();
+    message.service = object.service ?? 0;
+    message.standard = object.standard ?? "";
+    message.messages = (object.messages !== undefined && object.messages !== null) ? BigInt(object.messages) : 0n;
+    message.left = (object.left !== undefined && object.left !== null) ? BigInt(object.left) : 0n;
+    message.more = object.more ?? false;
+    message.oldestMs = (object.oldestMs !== undefined && object.oldestMs !== null) ? BigInt(object.oldestMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListKeptResponse(): ListKeptResponse {
+  return { kept: [] };
+}
+
+export const ListKeptResponse: MessageFns<ListKeptResponse> = {
+  encode(message: ListKeptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.kept) {
+      KeptMail.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListKeptResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListKeptResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kept.push(KeptMail.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListKeptResponse {
+    return { kept: globalThis.Array.isArray(object?.kept) ? object.kept.map((e: any) => KeptMail.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ListKeptResponse): unknown {
+    const obj: any = {};
+    if (message.kept?.length) {
+      obj.kept = message.kept.map((e) => KeptMail.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListKeptResponse>): ListKeptResponse {
+    return ListKeptResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListKeptResponse>): ListKeptResponse {
+    const message = createBaseListKeptResponse();
+    message.kept = object.kept?.map((e) => KeptMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -10597,6 +10996,15 @@ export const DeliveryServiceDefinition = {
       requestType: ListEndpointsRequest as typeof ListEndpointsRequest,
       requestStream: false,
       responseType: ListEndpointsResponse as typeof ListEndpointsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What of a party's mail is kept, and would be sent if it had other endpoints. */
+    listKept: {
+      name: "ListKept",
+      requestType: ListKeptRequest as typeof ListKeptRequest,
+      requestStream: false,
+      responseType: ListKeptResponse as typeof ListKeptResponse,
       responseStream: false,
       options: {},
     },

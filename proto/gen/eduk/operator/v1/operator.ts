@@ -39,6 +39,7 @@ import {
   DroppedRows,
   EndpointStatus,
   FlowDelivery,
+  KeptMail,
   ParkedRows,
   Reconciliation,
   ReplayJob,
@@ -74,7 +75,10 @@ export const protobufPackage = "eduk.operator.v1";
 
 export const protobufFileName = "eduk/operator/v1/operator.proto";
 
-/** A party to register; an existing one gets these roles and endpoints and keeps its secrets. */
+/**
+ * A party to register; an existing one gets these roles and endpoints and keeps its secrets. Where mail is kept that was not sent, an
+ * endpoint says from when (from_ms): PreviewEndpoints tells what that comes to.
+ */
 export interface AddPartyRequest {
   party: Party | undefined;
 }
@@ -110,11 +114,30 @@ export interface EndpointSecret {
   secret: string;
 }
 
+/** A party as it would be named by AddParty, and an endpoint that would be taken away. */
+export interface PreviewEndpointsRequest {
+  party:
+    | Party
+    | undefined;
+  /** Empty = none. */
+  without: string;
+}
+
+/** What would be sent that was not before. */
+export interface PreviewEndpointsResponse {
+  /** By service. Where there is any, AddParty and RemoveEndpoint are refused without a choice (from_ms). */
+  kept: KeptMail[];
+  /** Unix milliseconds: as from_ms, what arrives from now on is sent. */
+  nowMs: bigint;
+}
+
 /** Which endpoint of whom. */
 export interface RemoveEndpointRequest {
   oin: string;
   /** As it was registered: `webhook` … */
   standard: string;
+  /** Where another endpoint takes over what was not sent: what arrived before is not sent by itself. 0 = all that is kept is. */
+  fromMs?: bigint | undefined;
 }
 
 /** The party without it. */
@@ -2830,8 +2853,181 @@ export const EndpointSecret: MessageFns<EndpointSecret> = {
   },
 };
 
+function createBasePreviewEndpointsRequest(): PreviewEndpointsRequest {
+  return { party: undefined, without: "" };
+}
+
+export const PreviewEndpointsRequest: MessageFns<PreviewEndpointsRequest> = {
+  encode(message: PreviewEndpointsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.party !== undefined) {
+      Party.encode(message.party, writer.uint32(10).fork()).join();
+    }
+    if (message.without !== "") {
+      writer.uint32(18).string(message.without);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewEndpointsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewEndpointsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.party = Party.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.without = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewEndpointsRequest {
+    return {
+      party: isSet(object.party) ? Party.fromJSON(object.party) : undefined,
+      without: isSet(object.without) ? globalThis.String(object.without) : "",
+    };
+  },
+
+  toJSON(message: PreviewEndpointsRequest): unknown {
+    const obj: any = {};
+    if (message.party !== undefined) {
+      obj.party = Party.toJSON(message.party);
+    }
+    if (message.without !== "") {
+      obj.without = message.without;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewEndpointsRequest>): PreviewEndpointsRequest {
+    return PreviewEndpointsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewEndpointsRequest>): PreviewEndpointsRequest {
+    const message = createBasePreviewEndpointsRequest();
+    message.party = (object.party !== undefined && object.party !== null) ? Party.fromPartial(object.party) : undefined;
+    message.without = object.without ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewEndpointsResponse(): PreviewEndpointsResponse {
+  return { kept: [], nowMs: 0n };
+}
+
+export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
+  encode(message: PreviewEndpointsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.kept) {
+      KeptMail.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nowMs !== 0n) {
+      if (BigInt.asIntN(64, message.nowMs) !== message.nowMs) {
+        throw new globalThis.Error("value provided for field message.nowMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.nowMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewEndpointsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewEndpointsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kept.push(KeptMail.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nowMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewEndpointsResponse {
+    return {
+      kept: globalThis.Array.isArray(object?.kept) ? object.kept.map((e: any) => KeptMail.fromJSON(e)) : [],
+      nowMs: isSet(object.nowMs) ? BigInt(object.nowMs) : isSet(object.now_ms) ? BigInt(object.now_ms) : 0n,
+    };
+  },
+
+  toJSON(message: PreviewEndpointsResponse): unknown {
+    const obj: any = {};
+    if (message.kept?.length) {
+      obj.kept = message.kept.map((e) => KeptMail.toJSON(e));
+    }
+    if (message.nowMs !== 0n) {
+      obj.nowMs = message.nowMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewEndpointsResponse>): PreviewEndpointsResponse {
+    return PreviewEndpointsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewEndpointsResponse>): PreviewEndpointsResponse {
+    const message = createBasePreviewEndpointsResponse();
+    message.kept = object.kept?.map((e) => KeptMail.fromPartial(e)) || [];
+    message.nowMs = (object.nowMs !== undefined && object.nowMs !== null) ? BigInt(object.nowMs) : 0n;
+    return message;
+  },
+};
+
 function createBaseRemoveEndpointRequest(): RemoveEndpointRequest {
-  return { oin: "", standard: "" };
+  return { oin: "", standard: "", fromMs: undefined };
 }
 
 export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
@@ -2841,6 +3037,12 @@ export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
     }
     if (message.standard !== "") {
       writer.uint32(18).string(message.standard);
+    }
+    if (message.fromMs !== undefined) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.fromMs);
     }
     return writer;
   },
@@ -2874,6 +3076,14 @@ export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
             message.standard = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2890,6 +3100,7 @@ export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
     return {
       oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
       standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : undefined,
     };
   },
 
@@ -2901,6 +3112,9 @@ export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
     if (message.standard !== "") {
       obj.standard = message.standard;
     }
+    if (message.fromMs !== undefined) {
+      obj.fromMs = message.fromMs.toString();
+    }
     return obj;
   },
 
@@ -2911,6 +3125,7 @@ export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
     const message = createBaseRemoveEndpointRequest();
     message.oin = object.oin ?? "";
     message.standard = object.standard ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : undefined;
     return message;
   },
 };
@@ -30381,6 +30596,15 @@ export const OperatorServiceDefinition = {
       requestType: ApplySwitchRequest as typeof ApplySwitchRequest,
       requestStream: false,
       responseType: ApplySwitchResponse as typeof ApplySwitchResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What mail of a party is kept, and would be sent at once if it had these endpoints. Changes nothing. */
+    previewEndpoints: {
+      name: "PreviewEndpoints",
+      requestType: PreviewEndpointsRequest as typeof PreviewEndpointsRequest,
+      requestStream: false,
+      responseType: PreviewEndpointsResponse as typeof PreviewEndpointsResponse,
       responseStream: false,
       options: {},
     },
