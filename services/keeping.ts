@@ -773,9 +773,13 @@ export async function backup(
   const folder = join(to, `eduk-${takenAt.replaceAll(/[-:]/g, '').replace(/\.\d+/, '')}`);
   if (existsSync(folder)) throw new ConfigError([`${folder} is there already`]);
   const part = resolve(folder + PART);
-  mkdirSync(to, { recursive: true, mode: 0o700 });
-  rmSync(part, { recursive: true, force: true });
-  mkdirSync(part, { mode: 0o700 });
+  try {
+    mkdirSync(to, { recursive: true, mode: 0o700 });
+    rmSync(part, { recursive: true, force: true });
+    mkdirSync(part, { mode: 0o700 });
+  } catch (thrown) {
+    throw new ConfigError([`${to} cannot hold a backup (${(thrown as NodeJS.ErrnoException).code ?? 'unknown'})`]);
+  }
   const made = { state: join(part, STATE), vault: join(part, VAULT) };
   const isEmbedded = config.EDUK_ENGINE === 'embedded';
   try {

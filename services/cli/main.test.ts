@@ -1423,6 +1423,24 @@ describe('imports', () => {
     ]);
   });
 
+  test('a place where nothing can be written is told of as such, and is no mistake of ours', async () => {
+    const file = join(folder, 'no-folder');
+    writeFileSync(file, '');
+    answer('listParties', { parties: [] });
+    answer('status', {});
+    for (const [line, exit] of [
+      [`party score --month 2026-10 --out ${file}/x`, 2],
+      [`conform uwlr --ea --for 1 --report ${file}/x.md`, 2],
+      [`audit head --out ${file}/x`, 2],
+      [`backup --to ${file}/x`, 1],
+    ] as const) {
+      if (line.startsWith('audit')) answer('readAuditLog', { head: { size: 0n, timeMs: 0n }, keys: [] });
+      const { err, exit: ended } = await eduk(line);
+      expect([line, ended, err]).toEqual([line, exit, expect.stringContaining('ENOTDIR')]);
+      expect(err).not.toContain('gateway.bug');
+    }
+  });
+
   test('whatever is asked says that it waits, where the answer takes long', async () => {
     let come = () => {};
     const parties = new Promise((done) => {

@@ -108,7 +108,8 @@ function writable(name: string): string {
   if (!['.html', '.md', '.json'].includes(extname(name)))
     throw misuse('--report names a file that ends in .html, .md or .json.');
   try {
-    accessSync(dirname(resolve(name)), constants.W_OK);
+    // With the slash: a file has no place in it, whoever may write it.
+    accessSync(`${dirname(resolve(name))}/`, constants.W_OK);
   } catch (thrown) {
     throw misuse(`--report names a file that cannot be written (${(thrown as NodeJS.ErrnoException).code}).`);
   }

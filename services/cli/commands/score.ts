@@ -222,7 +222,11 @@ async function writeMonth(call: Call, month: string, folder: string, named: stri
   const { parties } = await gateway.ask('listParties', named === undefined ? {} : { oin: named });
   if (named !== undefined && parties.length === 0) throw new Problem('state.missing', 'No party has this OIN.');
   const files: string[] = [];
-  mkdirSync(folder, { recursive: true });
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw misuse(`--out names a folder that cannot be made (${(error as NodeJS.ErrnoException).code}).`);
+  }
   const write = async ({ oin: partyOin, name }: { oin: string; name: string }): Promise<void> => {
     const { scorecard } = await gateway.ask('showScorecard', { partyOin, fromDay, untilDay });
     // Schools that were only spoken of have no file, unless they were asked for.
