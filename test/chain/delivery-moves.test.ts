@@ -196,6 +196,12 @@ beforeAll(async () => {
   operator = wire(OperatorServiceDefinition, channel, `Bearer ${key}`);
   database = new pg.Client({ connectionString: servers.databaseUrl });
   await database.connect();
+  // Who asks while services are being taken over may be told to come back.
+  await vi.waitFor(async () => {
+    const { rows } = await database.query('SELECT name FROM bus.owners WHERE until < now()');
+    expect(rows).toEqual([]);
+    await operator.listParties({});
+  }, SOON);
   const { apiKey } = await operator.addParty({
     party: { oin: newOin(), name: 'Wilg', roles: [Role.ROLE_PUBLISHER] },
   });
