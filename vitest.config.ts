@@ -14,6 +14,7 @@ const LONG = [
   'test/chain/crash',
   'services/bus/survival',
   'test/chain/moving',
+  'test/chain/delivery-moves',
   'test/sim/sim',
   'adapters/uwlr/schema',
   'services/bus/kafka/contract',

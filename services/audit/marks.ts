@@ -1,5 +1,5 @@
 /** Which leaves fit a question, and by which marks whole tiles of leaves are passed over. Pure. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { dutchDay } from '#kernel';
 import type { SearchLogRequest } from '#proto/eduk/audit/v1/audit';
 import { AuditKind, type AuditRecord } from '#proto/eduk/core/v1/audit';
@@ -31,9 +31,22 @@ export function fits(record: AuditRecord, wanted: Wanted): boolean {
 
 /** `bytes`: of the marks, as they were made. */
 const bitsOf = (word: string, bytes: number): number[] => {
-  const digest = createHash('sha256').update(word).digest();
+  const digest = hash('sha256', word, 'buffer');
   return Array.from({ length: BITS }, (_, i) => digest.readUInt16BE(2 * i) % (bytes * 8));
 };
+
+/** Words come again in tile after tile, the same parties, schools and methods: so many are known by heart, of marks as they are made now. */
+const MOST_WORDS = 5_000;
+const bitsOfWords = new Map<string, readonly number[]>();
+
+function knownBits(word: string): readonly number[] {
+  let bits = bitsOfWords.get(word);
+  if (bits === undefined) {
+    if (bitsOfWords.size >= MOST_WORDS) bitsOfWords.clear();
+    bitsOfWords.set(word, (bits = bitsOf(word, BYTES)));
+  }
+  return bits;
+}
 
 /** Words of what is looked for; a leaf that fits has them all. */
 const wordsOf = (parties: string[], schools: string[], kind: AuditKind, methods: string[]): string[] => [
@@ -46,11 +59,10 @@ const wordsOf = (parties: string[], schools: string[], kind: AuditKind, methods:
 
 /** Marks of a tile: of whatever stands in it, and by chance of a little that does not. */
 export function marksOf(records: Iterable<AuditRecord>): Uint8Array {
-  const words = new Set<string>();
-  for (const one of records)
-    for (const word of wordsOf(partiesOf(one), schoolsOf(one), one.kind, methodsOf(one))) words.add(word);
   const marks = new Uint8Array(BYTES);
-  for (const word of words) for (const bit of bitsOf(word, BYTES)) marks[bit >> 3]! |= 1 << (bit & 7);
+  for (const one of records)
+    for (const word of wordsOf(partiesOf(one), schoolsOf(one), one.kind, methodsOf(one)))
+      for (const bit of knownBits(word)) marks[bit >> 3]! |= 1 << (bit & 7);
   return marks;
 }
 

@@ -101,6 +101,11 @@ export const exceptions: readonly Exception[] = [
     imports: `../../services/bus/${file}`,
     why: 'The stores of both engines under a clock that the test sets on, as the tests of the bus have them.',
   })),
+  ...['distributed.ts', 'parts.ts'].map((file) => ({
+    from: 'test/chain/delivery-replica.ts',
+    imports: `../../services/${file}`,
+    why: 'A replica as a process has it, but for its name: by that its test knows who is to own a service.',
+  })),
   {
     from: 'test/chain/fuzz.test.ts',
     imports: '../../services/edge/labels.ts',
