@@ -193,6 +193,7 @@ export const questions: ReadonlySet<string> = new Set([
   'eduk.orders.v1.OrdersService/listSubjects',
   'eduk.entitlements.v1.EntitlementsService/listEntitlements',
   'eduk.entitlements.v1.EntitlementsService/listSubjects',
+  'eduk.entitlements.v1.EntitlementsService/listProductSchools',
   'eduk.access.v1.AccessService/listSubjects',
   'eduk.results.v1.ResultsService/listSubjects',
   'eduk.delivery.v1.DeliveryService/flowRows',

@@ -32,7 +32,17 @@ import {
   thaw,
 } from './held.ts';
 import type { Limits } from './hold.ts';
-import { aside, type Entitlement, entitlements, forgotten, fulfilments, lastDays, merged, products } from './tables.ts';
+import {
+  aside,
+  type Entitlement,
+  entitlements,
+  forgotten,
+  fulfilments,
+  lastDays,
+  merged,
+  productSchools,
+  products,
+} from './tables.ts';
 
 const gone = new ForgottenLearners(forgotten);
 const kept = new SetAside(aside);
@@ -243,6 +253,7 @@ function onGrant(record: LogRecord, unit: Unit, { final, waited }: How): void {
       changed: unit.now,
       more: { ...(terms.orderId && { order: terms.orderId }), ...(terms.lineId && { line: terms.lineId }), code, told },
     };
+    noteSchool(refused, unit);
     unit.put(entitlements, refused);
     watchLastDay(refused, unit);
   }
@@ -478,6 +489,7 @@ function passOver(pass: Pass, row: Readonly<Entitlement>, unit: Unit): void {
       setPass('anonymise', row.school, row.ends, endOfDutchDay(row.more.readable!), unit);
   } else {
     unit.remove(entitlements, row.school, row.id);
+    unit.remove(productSchools, row.product, row.school, row.ends);
     if (row.more.order) unit.remove(fulfilments, row.more.order, row.school, row.id);
   }
 }
@@ -491,6 +503,16 @@ function watchLastDay({ school, ends: day }: Entitlement, unit: Unit): void {
   if (unit.get(lastDays, school, day)) return;
   unit.put(lastDays, { school, day });
   setPass('expire', school, day, endOfDutchDay(day), unit);
+}
+
+/** Before the row is written; with each message about it, so that those of before there was such a table come in by their next. */
+function noteSchool({ product, school, ends }: Entitlement, unit: Unit): void {
+  if (unit.get(productSchools, product, school, ends)) return;
+  if (!unit.get(productSchools, '', '', '')) {
+    const isFirst = unit.list(entitlements, { equals: [], limit: 1 }).length === 0;
+    unit.put(productSchools, { product: '', school: '', ends: '', sinceMs: isFirst ? 0 : unit.now });
+  }
+  unit.put(productSchools, { product, school, ends, sinceMs: 0 });
 }
 
 function poolOf(unit: Unit, row: Readonly<Entitlement> | undefined): Readonly<Entitlement> | undefined {
@@ -523,6 +545,7 @@ function tell(
   for (const event of events) {
     if (!('entitlement' in event)) throw new Error(`${event.type} is answered by its caller`);
     const { entitlement: row } = event;
+    noteSchool(row, unit);
     if (event.type !== 'GrantRepeated' && row !== before) unit.put(entitlements, row);
     if (event.type === 'Noted') continue;
     const holder = formerLearner ? { learner: formerLearner, group: '' } : holderMessage(row.holder);

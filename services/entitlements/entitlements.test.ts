@@ -251,6 +251,27 @@ describe('a count', () => {
     bench.advance(60_000);
     expect(only(bench)).toMatchObject({ name: 'GrantRefused', value: { code: 'state.missing' } });
   });
+  test('has its school among those of its product, also where it was refused, swapped or waits', async () => {
+    const bench = open();
+    const schools = (productId: string, limit = 0) =>
+      bench.client(EntitlementsServiceDefinition).listProductSchools({ productId, limit });
+    expect(await schools('maths-1')).toEqual({ schoolOins: [], more: false, sinceMs: 0n });
+    grant(bench, 'waits');
+    expect((await schools('maths-1')).schoolOins).toEqual([school]);
+    publish(bench);
+    publish(bench, 'maths-2');
+    grant(bench, 'e1');
+    withdraw(bench, 'e1', { swapToProductId: 'maths-2', swapToEntitlementId: 'e2' });
+    grant(bench, 'late', { terms: { productId: 'gone-1' } });
+    bench.advance(25 * HOUR);
+    for (const product of ['maths-1', 'maths-2', 'gone-1'])
+      expect(await schools(product), product).toEqual({ schoolOins: [school], more: false, sinceMs: 0n });
+    // Once for each pair, however many there are.
+    for (let i = 0; i < 5; i++) grant(bench, `more-${i}`);
+    expect(bench.list(tables.productSchools, { equals: ['maths-1'] })).toHaveLength(1);
+    expect(await schools('none')).toMatchObject({ schoolOins: [] });
+  });
+
   test('is told of what waits, however much of the whole school waits before it', async () => {
     const bench = open();
     for (let i = 0; i < 1_001; i++) grant(bench, `a${i}`, { learner: '' }, 'append');
@@ -548,7 +569,9 @@ test('after the school year nobody is named, after seven more nothing is kept', 
   expect((await list(bench, { orderId: 'o-1', limit: 1000 })).ids).toHaveLength(600);
   advanceTo('2034-09-30T22:00:00Z');
   for (const table of entitlements.tables)
-    if (table !== tables.products) expect(bench.list(table, { equals: [] })).toEqual([]);
+    if (table !== tables.products && table !== tables.productSchools)
+      expect(bench.list(table, { equals: [] })).toEqual([]);
+  expect(bench.list(tables.productSchools, { equals: [] })).toMatchObject([{ product: '', school: '' }]);
 });
 
 describe('forgetting', () => {

@@ -13,6 +13,7 @@ export const entitlementsWith = (limits: Limits): ServiceModule => ({
     tables.fulfilments,
     tables.products,
     tables.lastDays,
+    tables.productSchools,
     tables.forgotten,
     tables.aside,
     tables.merged,

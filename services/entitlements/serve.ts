@@ -10,6 +10,8 @@ import {
   type HeldChange,
   ListEntitlementsRequest,
   type ListEntitlementsResponse,
+  type ListProductSchoolsRequest,
+  type ListProductSchoolsResponse,
   type ListSubjectsRequest,
   type ListSubjectsResponse,
 } from '#proto/eduk/entitlements/v1/entitlements';
@@ -17,7 +19,7 @@ import { GrantSubmitted } from '#proto/eduk/events/v1/entitlements';
 import { grantScope, holderMessage, NAME, same, termsMessage } from './consume.ts';
 import { groupHolder, lacking, learnerHolder, REFUSED } from './entitlement.ts';
 import { asksOf, rulesKnown } from './held.ts';
-import { type Entitlement, entitlements, fulfilments, type HoldRow, held, holds } from './tables.ts';
+import { type Entitlement, entitlements, fulfilments, type HoldRow, held, holds, productSchools } from './tables.ts';
 
 const DEFAULT_LIMIT = 100;
 const MOST = 1000;
@@ -29,6 +31,7 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
     getEntitlement: (request) => ({ entitlement: getEntitlement(engine, request) }),
     listEntitlements: (request) => listEntitlements(engine, request),
     listSubjects: (request) => listSubjects(engine, request),
+    listProductSchools: (request) => listProductSchools(engine, request),
     listChangeHolds: ({ schoolOin, decided }) => {
       const rows = decided
         ? engine.list(holds, { equals: schoolOin === '' ? [] : [schoolOin] })
@@ -154,6 +157,24 @@ function listSubjects(engine: EngineView, { schoolOin, learner }: ListSubjectsRe
     // In the order of their ids: of those behind the last it is not known when they came.
     coveredFromMs: ids.size > MOST ? BigInt(engine.now()) : 0n,
     learners: tokens,
+  };
+}
+
+/** Days on which licences of one product end at one school, at most as a rule. */
+const LAST_DAYS = 16;
+
+function listProductSchools(
+  engine: EngineView,
+  { productId, limit }: ListProductSchoolsRequest,
+): ListProductSchoolsResponse {
+  const most = Math.min(limit || DEFAULT_LIMIT, MOST);
+  const standing = engine.list(productSchools, { equals: [productId], limit: (most + 1) * LAST_DAYS });
+  const waiting = waitingGrants(engine, { ...ListEntitlementsRequest.fromPartial({ productId }), tokens: [] });
+  const schools = new Set([...standing.map(({ school }) => school), ...waiting.map(({ schoolOin }) => schoolOin)]);
+  return {
+    schoolOins: [...schools].sort().slice(0, most),
+    more: schools.size > most || standing.length === (most + 1) * LAST_DAYS,
+    sinceMs: BigInt(engine.get(productSchools, '', '', '')?.sinceMs ?? 0),
   };
 }
 

@@ -137,6 +137,25 @@ export const lastDays = table<LastDay>({
   retention: 'RETENTION_ORDER',
 });
 
+/**
+ * At which schools there are entitlements to a product, by their last day: written once for all that have these in common, so that a grant costs a
+ * look; it leaves with them. The row without product and school says since when that is kept.
+ */
+export interface ProductSchool {
+  product: string;
+  school: string;
+  ends: string;
+  /** Of that one row: Unix milliseconds, 0 = there was no entitlement before. Else 0. */
+  sinceMs: number;
+}
+
+export const productSchools = table<ProductSchool>({
+  name: 'entitlements_product_schools',
+  key: ['product', 'school', 'ends'],
+  columns: { product: 'text', school: 'text', ends: 'text', sinceMs: 'int' },
+  retention: 'RETENTION_ORDER',
+});
+
 /** So that a grant which waited meanwhile is not given to who was forgotten after all. */
 export const forgotten = forgottenTable('entitlements_forgotten', 'RETENTION_ORDER');
 

@@ -478,7 +478,9 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       const list = {
         flows: [{ ...flow, subject: `van ${body.after || 'het begin'}`, state: 'done', code: '', at: 5 }],
       };
-      return route.fulfill({ json: { ...list, coveredFrom: 4, next: 'hier', isShort: false, missing: [] } });
+      return route.fulfill({
+        json: { ...list, coveredFrom: 4, next: 'hier', isShort: false, missing: [], deliveries: [], gone: 0 },
+      });
     });
     await learner.fill('pw1-abc');
     await page.getByLabel('Pseudoniem van (OIN)').fill(las.oin);

@@ -207,6 +207,10 @@ test('by the id of a request its receiver and the operator find what was in it, 
     expect((await own.flows.searchFlows({ text: webhookId, schoolOin: newSchool() })).deliveries).toEqual([]);
     expect((await las.flows.searchFlows({ text: webhookId })).deliveries).toEqual([]);
   }
+  // By the product, without its school.
+  const ofProduct = await at.operator.listFlows({ text: product, limit: 200 });
+  expect(ofProduct.flows.map((flow) => flow.subject).sort()).toEqual([...ids, product].sort());
+  expect([ofProduct.missing, ofProduct.coveredFromMs]).toEqual([[], 0n]);
   // By the id of one event: its receivers; who sent the message has its flow too.
   const [event] = hook.first;
   const subject = event!.data.entitlement.terms.entitlementId;

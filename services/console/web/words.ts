@@ -407,8 +407,8 @@ export const words = {
     'Of this product there are more orders than are looked through: name the school.',
   ],
   missing_entitlements: [
-    'Licenties op dit product zijn niet alle doorzocht: dat gaat per school, en van hoogstens twintigduizend.',
-    'Licences of this product were not all looked through: that goes by school, and of twenty thousand at most.',
+    'Licenties op dit product zijn niet alle doorzocht: van veertigduizend, en van de eerste acht scholen. Noem de school.',
+    'Licences of this product were not all looked through: of forty thousand, and of the first eight schools. Name the school.',
   ],
   missing_deliveries: [
     'Niet alle post van de tijd van dit nummer is doorzocht.',

@@ -175,6 +175,7 @@ test('by an EAN what is about its orders is found, of a school its licences too,
   const asked: FindFlowsRequest[] = [];
   const looked: object[] = [];
   const order = { orderId: 'order-1', buyerOin: SENDER, lines: [{ line: { sellerOin: 'seller' } }] };
+  let [schools, more] = [[] as string[], false];
   const search = async (request: Partial<ListFlowsRequest>, pages = 1, next = '') => {
     let page = 0;
     const owner = (answer: () => object) => async (request: object) => {
@@ -184,6 +185,7 @@ test('by an EAN what is about its orders is found, of a school its licences too,
     const services = {
       orders: { listOrders: owner(() => ({ orders: [order], next })) },
       entitlements: {
+        listProductSchools: async () => ({ schoolOins: schools, more, sinceMs: 7_000n }),
         listEntitlements: owner(() => {
           page += 1;
           return { entitlements: [{ terms: { entitlementId: `e${page}` } }], next: page < pages ? `${page}` : '' };
@@ -197,10 +199,12 @@ test('by an EAN what is about its orders is found, of a school its licences too,
       },
     };
     const gate = { door: { chain: { party: () => undefined }, asked: services } } as unknown as Gate;
-    return (await searchFlows(ListFlowsRequest.fromPartial(request), gate)).missing;
+    const { missing, coveredFromMs } = await searchFlows(ListFlowsRequest.fromPartial(request), gate);
+    expect(coveredFromMs).toBe(request.schoolOin ? 0n : 7_000n);
+    return missing;
   };
   const subjects = () => asked.at(-1)!.subjects.map(({ subject }) => subject);
-  expect(await search({ text: '978-90-0000001-9' })).toEqual(['entitlements']);
+  expect(await search({ text: '978-90-0000001-9' })).toEqual([]);
   expect(subjects()).toEqual(['9789000000019', 'order-1']);
   expect(asked.at(-1)!.subject).toBe('978-90-0000001-9');
   expect(asked.at(-1)!.subjects[1]).toMatchObject({ partyOins: [SENDER, 'seller'], services: ['orders'] });
@@ -209,6 +213,18 @@ test('by an EAN what is about its orders is found, of a school its licences too,
   expect(await search({ text: '9789000000019', schoolOin }, 3)).toEqual([]);
   expect(subjects().slice(1)).toEqual(['order-1', 'e1', 'e2', 'e3']);
   expect(await search({ text: '9789000000019', schoolOin }, 9, 'more')).toEqual(['entitlements', 'orders']);
+  // Without a school, of each that has any; those that are too many are said to be.
+  schools = [schoolOin, '0000000700034CD00000'];
+  looked.length = 0;
+  expect(await search({ text: '9789000000019' })).toEqual([]);
+  expect(subjects().slice(1)).toEqual(['order-1', 'e1', 'e2']);
+  expect(looked.flatMap((one) => ('groups' in one ? (one as unknown as { schoolOin: string }).schoolOin : []))).toEqual(
+    schools,
+  );
+  more = true;
+  expect(await search({ text: '9789000000019' })).toEqual(['entitlements']);
+  [schools, more] = [Array.from({ length: 9 }, () => schoolOin), false];
+  expect(await search({ text: '9789000000019' })).toEqual(['entitlements']);
 });
 
 test('a token for one school finds by its BRIN, as school or as text, and nothing by that of another', async () => {

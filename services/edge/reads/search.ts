@@ -1,6 +1,6 @@
 import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
 import type { FindDeliveredResponse } from '#proto/eduk/delivery/v1/delivery';
-import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
+import type { EntitlementRow, ListProductSchoolsResponse } from '#proto/eduk/entitlements/v1/entitlements';
 import type { FindFlowsResponse, FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
 import type { SearchFlowsRequest, SearchFlowsResponse } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
@@ -25,8 +25,8 @@ const EAN = /^\d{13}$/;
 const MOST_OF_PRODUCT = 1_000;
 /** Things of one learner that are looked for. */
 const MOST_OF_LEARNER = 5_000;
-/** Pages of a school's entitlements, of 5,000 each, that are looked through for a product. */
-const PAGES_OF_SCHOOL = 4;
+/** Pages of entitlements, of 5,000 each, that are looked through for a product: of one school or several. */
+const PAGES_OF_PRODUCT = 8;
 const FLOW = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Of what goes out together a part has the id of the whole, and says which it is. */
 const DELIVERY = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.\w)*$/;
@@ -52,6 +52,8 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
 
 /** As the contract names them. */
 const STATES = new Set(['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done', 'read']);
+
+const later = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 
 type Delivered = Pick<FindDeliveredResponse, 'rows' | 'gone' | 'partial'>;
 
@@ -100,8 +102,7 @@ export async function searchFlows(
   if (hasRef(request.learner)) {
     const { learners, subjects, coveredFromMs } = await ofLearner({ ...request, text, schoolOin: school }, gate);
     const found = await flows.findFlows({ ...ask, learners, subjects });
-    const covered = found.coveredFromMs > coveredFromMs ? found.coveredFromMs : coveredFromMs;
-    return answer(found.flows, { ...found, coveredFromMs: covered });
+    return answer(found.flows, { ...found, coveredFromMs: later(found.coveredFromMs, coveredFromMs) });
   }
   if (DELIVERY.test(text)) {
     const flow = FLOW.test(text)
@@ -140,9 +141,10 @@ export async function searchFlows(
     if (asSender) return { found: await flows.findFlows({ ...ask, partyOin: text }), missing: [] };
     if (!isOperator || !EAN.test(productId))
       return { found: await flows.findFlows({ ...ask, subject: text }), missing: [] };
-    const { subjects, missing } = await ofProduct(productId, school, gate);
+    const { subjects, missing, coveredFromMs } = await ofProduct(productId, school, gate);
     const itself = { subject: productId, partyOins: [], services: [] };
-    return { found: await flows.findFlows({ ...ask, subject: text, subjects: [itself, ...subjects] }), missing };
+    const found = await flows.findFlows({ ...ask, subject: text, subjects: [itself, ...subjects] });
+    return { found: { ...found, coveredFromMs: later(found.coveredFromMs, coveredFromMs) }, missing };
   };
   const [byReference, { found, missing }] = await Promise.all([
     text !== '' && partyOin !== ''
@@ -157,33 +159,43 @@ export async function searchFlows(
 
 /**
  * What the owners have of a product, and what of it there was no end to. Entitlements are not kept by product, as that would cost each grant:
- * those of one school are looked through.
+ * those of one school after the other are looked through, where there are any.
  */
 async function ofProduct(
   productId: string,
   schoolOin: string,
   { door: { asked: of } }: Gate,
-): Promise<{ subjects: Subject[]; missing: string[] }> {
+): Promise<{ subjects: Subject[]; missing: string[]; coveredFromMs: bigint }> {
   const missing: string[] = [];
-  const asked = { schoolOin, productId, learner: '', partyOin: '', limit: MOST_OF_PRODUCT };
-  const allOfSchool = async (): Promise<EntitlementRow[]> => {
+  const asked = { productId, learner: '', partyOin: '', limit: MOST_OF_PRODUCT };
+  const ofSchools = async ({ schoolOins, more }: Pick<ListProductSchoolsResponse, 'schoolOins' | 'more'>) => {
     const rows: EntitlementRow[] = [];
-    let after = '';
-    for (let page = 0; page < PAGES_OF_SCHOOL; page++) {
-      const { entitlements, next } = await of.entitlements.listEntitlements({
-        ...{ ...asked, groups: [], orderId: '', waiting: true, after },
-      });
-      rows.push(...entitlements);
-      after = next;
-      if (after === '' || rows.length > MOST_OF_PRODUCT) break;
-    }
-    if (after !== '' || rows.length > MOST_OF_PRODUCT) missing.push('entitlements');
+    let pages = 0;
+    let isCut = more;
+    for (const schoolOin of schoolOins)
+      for (let after = ''; ; ) {
+        if (pages === PAGES_OF_PRODUCT || rows.length > MOST_OF_PRODUCT) {
+          isCut = true;
+          break;
+        }
+        pages += 1;
+        const { entitlements, next } = await of.entitlements.listEntitlements({
+          ...{ ...asked, schoolOin, groups: [], orderId: '', waiting: true, after },
+        });
+        rows.push(...entitlements);
+        after = next;
+        if (after === '') break;
+      }
+    if (isCut || rows.length > MOST_OF_PRODUCT) missing.push('entitlements');
     return rows.slice(0, MOST_OF_PRODUCT);
   };
-  if (schoolOin === '') missing.push('entitlements');
+  const schools =
+    schoolOin === ''
+      ? await of.entitlements.listProductSchools({ productId, limit: PAGES_OF_PRODUCT })
+      : { schoolOins: [schoolOin], more: false, sinceMs: 0n };
   const [{ orders, next }, entitlements] = await Promise.all([
-    of.orders.listOrders({ ...asked, waiting: true, after: '' }),
-    schoolOin === '' ? [] : allOfSchool(),
+    of.orders.listOrders({ ...asked, schoolOin, waiting: true, after: '' }),
+    ofSchools(schools),
   ]);
   if (next !== '' || orders.length > MOST_OF_PRODUCT) missing.push('orders');
   return {
@@ -200,6 +212,7 @@ async function ofProduct(
       })),
     ],
     missing,
+    coveredFromMs: schools.sinceMs,
   };
 }
 

@@ -145,6 +145,22 @@ export interface ListEntitlementsResponse {
   next: string;
 }
 
+/** Of which product. */
+export interface ListProductSchoolsRequest {
+  productId: string;
+  /** At most 1,000; 0 = 100. */
+  limit: number;
+}
+
+/** In the order of their OINs. */
+export interface ListProductSchoolsResponse {
+  schoolOins: string[];
+  /** There are more. */
+  more: boolean;
+  /** Schools of entitlements of which there was a message since then are among them, Unix milliseconds; 0 = all are. */
+  sinceMs: bigint;
+}
+
 /** Whose. */
 export interface ListSubjectsRequest {
   schoolOin: string;
@@ -1848,6 +1864,203 @@ export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
   },
 };
 
+function createBaseListProductSchoolsRequest(): ListProductSchoolsRequest {
+  return { productId: "", limit: 0 };
+}
+
+export const ListProductSchoolsRequest: MessageFns<ListProductSchoolsRequest> = {
+  encode(message: ListProductSchoolsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.productId !== "") {
+      writer.uint32(10).string(message.productId);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListProductSchoolsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListProductSchoolsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListProductSchoolsRequest {
+    return {
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListProductSchoolsRequest): unknown {
+    const obj: any = {};
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListProductSchoolsRequest>): ListProductSchoolsRequest {
+    return ListProductSchoolsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListProductSchoolsRequest>): ListProductSchoolsRequest {
+    const message = createBaseListProductSchoolsRequest();
+    message.productId = object.productId ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListProductSchoolsResponse(): ListProductSchoolsResponse {
+  return { schoolOins: [], more: false, sinceMs: 0n };
+}
+
+export const ListProductSchoolsResponse: MessageFns<ListProductSchoolsResponse> = {
+  encode(message: ListProductSchoolsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.schoolOins) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListProductSchoolsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListProductSchoolsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOins.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListProductSchoolsResponse {
+    return {
+      schoolOins: globalThis.Array.isArray(object?.schoolOins)
+        ? object.schoolOins.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.school_oins)
+        ? object.school_oins.map((e: any) => globalThis.String(e))
+        : [],
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ListProductSchoolsResponse): unknown {
+    const obj: any = {};
+    if (message.schoolOins?.length) {
+      obj.schoolOins = message.schoolOins;
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListProductSchoolsResponse>): ListProductSchoolsResponse {
+    return ListProductSchoolsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListProductSchoolsResponse>): ListProductSchoolsResponse {
+    const message = createBaseListProductSchoolsResponse();
+    message.schoolOins = object.schoolOins?.map((e) => e) || [];
+    message.more = object.more ?? false;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    return message;
+  },
+};
+
 function createBaseListSubjectsRequest(): ListSubjectsRequest {
   return { schoolOin: "", learner: "" };
 }
@@ -2077,6 +2290,15 @@ export const EntitlementsServiceDefinition = {
       requestType: ListSubjectsRequest as typeof ListSubjectsRequest,
       requestStream: false,
       responseType: ListSubjectsResponse as typeof ListSubjectsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Schools at which there are or were entitlements to a product. */
+    listProductSchools: {
+      name: "ListProductSchools",
+      requestType: ListProductSchoolsRequest as typeof ListProductSchoolsRequest,
+      requestStream: false,
+      responseType: ListProductSchoolsResponse as typeof ListProductSchoolsResponse,
       responseStream: false,
       options: {},
     },

@@ -345,8 +345,8 @@ export interface ShowFlowResponse {
 export interface ListFlowsRequest {
   /**
    * A flow, or an order, entitlement, roster, product, launch or result that it is about, or an OIN or BRIN of sender or school; with a
-   * party also its reference. By an EAN or ISBN also what is about orders with a line for that product, and with a school about
-   * entitlements to it. By the id of a delivery (`webhook-id` of a request, `id` of an event in it) what went out under it.
+   * party also its reference. By an EAN or ISBN also what is about orders with a line for that product, and about entitlements to
+   * it: of the school that is named, else of the schools that have any. By the id of a delivery (`webhook-id` of a request, `id` of an event in it) what went out under it.
    */
   text: string;
   /** Who sent it; `operator` = from the operator. */
@@ -412,7 +412,7 @@ export interface ListFlowsResponse {
   /** Where to go on, as `after` of the next question, which gives none of these again and leaves none out; empty = nothing is left. */
   next: string;
   /**
-   * Of a product, what was not all looked through: `orders`, there are too many; `entitlements`, there are too many or no school is named. Of an
+   * Of a product, what was not all looked through: `orders`, there are too many; `entitlements`, there are too many, or too many schools. Of an
    * id: `deliveries`, there is too much mail of that time.
    */
   missing: string[];
