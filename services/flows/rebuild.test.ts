@@ -94,6 +94,18 @@ describe('flows made anew', () => {
     expect(bench.list(scores, { equals: [] })).toEqual(counted);
   });
 
+  test('go by the order of a lane, also within one millisecond', async () => {
+    const { rebuild, bench, row } = setUp();
+    const flowId = bench.submit('RosterSubmitted', { rosterId: 'r', byOin: SELLER }, SCHOOL, { school: SCHOOL });
+    for (const name of ['RosterHeld', 'RosterApplied', 'RosterHeld'] as const)
+      bench.submit(name, {}, SCHOOL, { flowId });
+    expect(row(flowId)).toMatchObject({ outcome: 'RosterHeld', says: 'held', answered: 0 });
+    expect(await rebuild()).toMatchObject(nothing);
+    bench.submit('RosterApplied', {}, SCHOOL, { flowId });
+    expect(row(flowId)).toMatchObject({ outcome: 'RosterApplied', answered: 1 });
+    expect(await rebuild()).toMatchObject(nothing);
+  });
+
   test('leave what is older than the log alone, and say how much that is', async () => {
     const { rebuild, order, bench, row, note } = setUp();
     const old = order();

@@ -8,6 +8,8 @@ import type { Gate } from '../gate.ts';
 
 /** After each step it rests so many times as long as the step took: where flows are read, it has a fifth of a thread at most. */
 const REST = 4;
+/** Well below what a run outlives without a step. */
+const LONGEST_REST_MS = 5_000;
 /** What is told, at most each so many milliseconds. */
 const TELL_MS = 250;
 /** Times it begins anew where another process, or thread, answers from now on. */
@@ -26,11 +28,11 @@ export async function rebuildFlows(
   const end = (): void => ended.abort();
   call.once('cancelled', end);
   over.addEventListener('abort', end, { once: true });
+  let begun = false;
   try {
     let anew = 0;
     let toldAt = Number.NEGATIVE_INFINITY;
-    for (let begun = false; ; ) {
-      if (call.cancelled || ended.signal.aborted) break;
+    while (!call.cancelled && !ended.signal.aborted) {
       const began = performance.now();
       let answer: StepRebuildResponse;
       try {
@@ -49,14 +51,18 @@ export async function rebuildFlows(
         toldAt = now;
         call.write({ rebuild });
       }
-      if (isOver) return;
-      await sleep((now - began) * REST, undefined, { signal: ended.signal }).catch(() => undefined);
+      if (isOver) {
+        begun = false;
+        return;
+      }
+      const restMs = Math.min(LONGEST_REST_MS, (now - began) * REST);
+      await sleep(restMs, undefined, { signal: ended.signal }).catch(() => undefined);
     }
-    // Another may begin at once.
-    await asked.flows.stepRebuild({ runId, mend, begun: true, stop: true }).catch(() => undefined);
     if (!call.cancelled) throw over.reason;
   } finally {
     call.off('cancelled', end);
     over.removeEventListener('abort', end);
+    // Another may begin at once.
+    if (begun) await asked.flows.stepRebuild({ runId, mend, begun, stop: true }).catch(() => undefined);
   }
 }
