@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { type EngineView, testBench } from '#bus';
 import { newId } from '#kernel';
 import { type FlowRebuild, FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
-import type { EventName } from '#proto/events';
+import { type EventName, events } from '#proto/events';
 import { flows } from './index.ts';
+import { Shadow } from './shadow.ts';
 import { flowsTable, refusedTable, scores } from './tables.ts';
 
 const SCHOOL = '0000000700012AB00000';
@@ -198,6 +199,19 @@ describe('flows made anew', () => {
     }
     expect(next.get(flowsTable, gone)).toBeDefined();
     expect(row(gone)).toBeDefined();
+  });
+
+  test('end where temporary files have no room, and say so', () => {
+    const data = events.OrderPlaced.codec.encode(events.OrderPlaced.codec.fromPartial({ orderId: 'o' })).finish();
+    const record = (number: number) => ({
+      ...{ stream: 'orders', partition: 0, number, id: new Uint8Array(16), key: SCHOOL, type: 'OrderPlaced' },
+      ...{ flowId: newId(), school: SCHOOL, traceparent: '', timeMs: 1, data },
+    });
+    const shadow = new Shadow(8);
+    expect(() => shadow.add(Array.from({ length: 500 }, (_, i) => record(i + 1)))).toThrow(
+      expect.objectContaining({ fault: 'gateway.disk_full' }),
+    );
+    shadow.close();
   });
 
   test('any events in any order: made anew is what stands', async () => {

@@ -4,10 +4,16 @@
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { LaneTaken, LogRecord, Stretch } from '#bus';
+import { GatewayError } from '#kernel';
 import { type Fact, factOf } from './facts.ts';
 
 /** Memory for it; the rest is on disk, KiB. */
 const CACHE_KIB = 16_384;
+
+/** 1 GiB: some two million events. deploy/helm gives temporary files of this role more, because a pod that takes more than it has is ended. */
+const MOST_PAGES = 2 ** 18;
+/** What SQLite says where the disk is full. */
+const FULL = 13;
 
 /** A lane as far as it was read here. */
 interface Lane {
@@ -29,7 +35,9 @@ export class Shadow {
   /** Records that were read. */
   records = 0;
 
-  constructor() {
+  /** `mostPages`: it may take so many of 4 KiB; fewer in tests. */
+  constructor(mostPages = MOST_PAGES) {
+    this.#db.exec(`PRAGMA page_size = 4096; PRAGMA max_page_count = ${mostPages}`);
     this.#db.exec(`PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -${CACHE_KIB};
       CREATE TABLE facts (flow TEXT, at INTEGER, lane INTEGER, number INTEGER, fact TEXT, PRIMARY KEY (flow, at, lane, number)) WITHOUT ROWID;
       CREATE TABLE found (flow TEXT PRIMARY KEY) WITHOUT ROWID`);
@@ -60,8 +68,20 @@ export class Shadow {
     return lane;
   }
 
-  /** Each lane's in order, none left out. What cannot be read stands as a flow that cannot be told. */
+  /** Each lane's in order, none left out. What cannot be read stands as a flow that cannot be told. Faults: gateway.disk_full, and then it is over. */
   add(records: readonly LogRecord[]): void {
+    try {
+      this.#addAll(records);
+    } catch (thrown) {
+      if ((thrown as { errcode?: number }).errcode !== FULL) throw thrown;
+      throw new GatewayError(
+        'gateway.disk_full',
+        'There is no room for flows that are made anew: they take 1 GiB at most, in the folder for temporary files.',
+      );
+    }
+  }
+
+  #addAll(records: readonly LogRecord[]): void {
     this.#db.exec('BEGIN');
     for (const record of records) {
       const lane = this.#lane(record.stream, record.partition);
