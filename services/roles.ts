@@ -189,6 +189,8 @@ export const questions: ReadonlySet<string> = new Set([
   'eduk.flows.v1.FlowsService/countFlows',
   'eduk.flows.v1.FlowsService/listRefusals',
   'eduk.flows.v1.FlowsService/listScores',
+  // A rebuild reads the log and all flows: beside the state it takes nothing of its thread.
+  'eduk.flows.v1.FlowsService/stepRebuild',
   'eduk.orders.v1.OrdersService/listOrders',
   'eduk.orders.v1.OrdersService/listSubjects',
   'eduk.entitlements.v1.EntitlementsService/listEntitlements',

@@ -3,14 +3,26 @@
  * waits for nothing that is decided meanwhile, and nothing that is decided waits for who asks. An answer is of one moment, the
  * last commit before it began. What needs the engine itself (a note, waiting for news, how far consumers are) goes on to it.
  */
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type Clock, dispatcher, GatewayError, type Implementation, systemClock, type Transport } from '#kernel';
 import { decodeRow, encodeKey, type Layout, layoutOf } from './cells.ts';
 import { claimOf, flowUnder } from './core.ts';
-import type { EngineView, KeyValue, ListOptions, ServiceModule, Table } from './port.ts';
-import { SqliteRows } from './sqlite-rows.ts';
+import type {
+  Consumer,
+  EngineView,
+  KeyValue,
+  LaneTaken,
+  ListOptions,
+  LogRecord,
+  ServiceModule,
+  Stretch,
+  Table,
+} from './port.ts';
+import { LOG_COLUMNS, laneName, recordIn } from './sqlite.ts';
+import { arrays, SqliteRows } from './sqlite-rows.ts';
 import { StoreFailure } from './store.ts';
-import { engineTables, parkedIn, waitingIn } from './tables.ts';
+import { stretchesOf } from './stretches.ts';
+import { engineTables, parkedIn, positions, waitingIn } from './tables.ts';
 
 /** Memory for pages of the file, KiB: most of what is asked for stands in the system's. */
 const CACHE_KIB = 8_192;
@@ -24,10 +36,14 @@ export class BesideView implements EngineView {
   readonly #clock: Clock;
   readonly #layouts: ReadonlyMap<string, Layout>;
   readonly #version;
+  readonly #consumers: readonly Consumer[];
+  readonly #statements = new Map<string, StatementSync>();
   readonly #listeners: Parameters<EngineView['onCommit']>[0][] = [];
   #seen: unknown;
 
-  constructor(db: DatabaseSync, tables: readonly Table[], clock: Clock) {
+  constructor(db: DatabaseSync, modules: readonly ServiceModule[], clock: Clock) {
+    const tables = [...engineTables, ...modules.flatMap((module) => module.tables)];
+    this.#consumers = modules.flatMap(({ consumers }) => consumers);
     this.#db = db;
     this.#rows = new SqliteRows(db);
     this.#clock = clock;
@@ -95,6 +111,41 @@ export class BesideView implements EngineView {
     return flowUnder(this.#rows, claimOf(partyOin, method, referenceKey), this.now());
   }
 
+  lanes(consumer: string): readonly LaneTaken[] {
+    const streams = new Set(this.#consumers.find(({ name }) => name === consumer)?.streams);
+    return this.#read('SELECT stream, partition, first FROM bus_lanes')
+      .filter(([stream]) => streams.has(stream as string))
+      .map(([stream, partition, first]) => ({
+        stream: stream as string,
+        partition: partition as number,
+        first: first as number,
+        taken: this.get(positions, consumer, stream as string, partition as number)?.number ?? (first as number) - 1,
+      }));
+  }
+
+  log(of: readonly Stretch[], atMost: { most: number; bytes: number }): readonly LogRecord[] {
+    return stretchesOf(of, atMost, (stream, partition, after, limit) =>
+      this.#read(
+        `SELECT ${LOG_COLUMNS} FROM ${laneName(stream, partition)} WHERE number > ? ORDER BY number LIMIT ?`,
+        after,
+        limit,
+      ).map((row) => recordIn(stream, partition, row)),
+    );
+  }
+
+  #read(sql: string, ...values: number[]): (string | number | Uint8Array | null)[][] {
+    try {
+      let statement = this.#statements.get(sql);
+      if (statement === undefined) {
+        statement = arrays(this.#db, sql);
+        this.#statements.set(sql, statement);
+      }
+      return statement.all(...values) as unknown as (string | number | Uint8Array | null)[][];
+    } catch (thrown) {
+      throw new StoreFailure(thrown);
+    }
+  }
+
   mayWait(): void {
     throw new Elsewhere();
   }
@@ -125,8 +176,7 @@ export function openBeside(options: {
   const db = new DatabaseSync(file, { readOnly: true, timeout: 500 });
   try {
     db.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY`);
-    const tables = [...engineTables, ...modules.flatMap((module) => module.tables)];
-    const view = new BesideView(db, tables, options.clock ?? systemClock);
+    const view = new BesideView(db, modules, options.clock ?? systemClock);
     const served = modules.flatMap((module) => module.serve(view));
     const local = dispatcher(served.map((implementation) => ofOneMoment(implementation, view)));
     return {

@@ -8,7 +8,6 @@ import { busContract, type Place } from './contract.ts';
 import { type Engine, type EngineOptions, engineOver, type FileEngine, openEngine } from './engine.ts';
 import { MemoryStore } from './memory.ts';
 import type { EngineView } from './port.ts';
-import { engineTables } from './tables.ts';
 
 busContract('in memory', () => {
   const store = new MemoryStore();
@@ -43,8 +42,7 @@ busContract('on SQLite, read beside it', () => onFile((options) => readBeside(op
 function readBeside(engine: FileEngine, { file, modules, clock }: EngineOptions & { file: string }): Engine {
   engine.share();
   const db = new DatabaseSync(file, { readOnly: true });
-  const tables = [...engineTables, ...modules.flatMap((module) => module.tables)];
-  const beside = new BesideView(db, tables, clock ?? systemClock);
+  const beside = new BesideView(db, modules, clock ?? systemClock);
   const view = new Proxy(engine.view, {
     get(of, name: keyof EngineView) {
       const own = (of[name] as (...args: unknown[]) => unknown).bind(of);

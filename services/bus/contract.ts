@@ -614,6 +614,32 @@ export function busContract(name: string, make: () => Place | Promise<Place>): v
       });
     });
 
+    test('says what a consumer took of each lane, and gives it once more', async () => {
+      for (let seq = 1; seq <= 40; seq++) await accept(entry('a', { seq }));
+      await say('b', { seq: 1 });
+      const lanes = (await view((of) => of.lanes('counter'))).filter(({ taken }) => taken > 0);
+      const at = partitionOf('a');
+      expect(lanes).toContainEqual({
+        stream: 'probe',
+        partition: at,
+        first: 1,
+        taken: partitionOf('b') === at ? 41 : 40,
+      });
+      const of = [{ stream: 'probe', partition: at, after: 3, through: 39 }];
+      const again = await view((engine) => engine.log(of, { most: 100, bytes: 1 << 20 }));
+      expect(again.map(({ number }) => number)).toEqual(Array.from({ length: 36 }, (_, i) => i + 4));
+      expect(again.map(({ data }) => ask.decode(data).seq)).toEqual(again.map(({ number }) => number));
+      expect(await view((engine) => engine.log(of, { most: 20, bytes: 1 << 20 }))).toHaveLength(20);
+      const [first] = await view((engine) => engine.log(of, { most: 1, bytes: 1 }));
+      expect(first).toMatchObject({ number: 4, key: 'a', type: 'Asked', flowId: again[0]!.flowId });
+      now += 3 * DAY;
+      await engine.clean();
+      expect((await view((engine) => engine.lanes('counter'))).find(({ partition }) => partition === at)?.first).toBe(
+        lanes.find(({ partition }) => partition === at)!.taken + 1,
+      );
+      expect(await view((engine) => engine.log(of, { most: 100, bytes: 1 << 20 }))).toEqual([]);
+    });
+
     test('cleans what everybody has taken and what is no longer remembered, and nothing else', async () => {
       await say('a', { seq: 1 }, { days: 35 });
       expect(await engine.clean()).toBe(0);

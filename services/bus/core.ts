@@ -15,11 +15,13 @@ import type {
   AgeRow,
   Consumer,
   EngineView,
+  LaneTaken,
   ListOptions,
   LogRecord,
   ParkedRow,
   Reader,
   ServiceModule,
+  Stretch,
   Table,
   TimerRow,
   Unit,
@@ -27,6 +29,7 @@ import type {
 } from './port.ts';
 import { Waiting } from './port.ts';
 import { type AppendedRecord, type LaneRow, Missing, type Reference, type Store, StoreFailure } from './store.ts';
+import { stretchesOf } from './stretches.ts';
 import {
   engineTables,
   NEVER,
@@ -1175,6 +1178,21 @@ export class Core implements Reader {
 
   now(): number {
     return this.#clock.now();
+  }
+
+  lanes(consumer: string): readonly LaneTaken[] {
+    return (this.#byName.get(consumer)?.seats ?? []).map(({ lane, committed }) => ({
+      stream: lane.stream,
+      partition: lane.partition,
+      first: lane.first,
+      taken: committed,
+    }));
+  }
+
+  log(of: readonly Stretch[], atMost: { most: number; bytes: number }): readonly LogRecord[] {
+    return stretchesOf(of, atMost, (stream, partition, after, limit) =>
+      this.#store.read(stream, partition, after, limit),
+    );
   }
 
   flowOf({ partyOin, method, referenceKey }: Parameters<EngineView['flowOf']>[0]): string | undefined {

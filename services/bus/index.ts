@@ -31,7 +31,7 @@ export type { Remembered, Wants } from './ledger.ts';
 export * from './memory.ts';
 export { MergedLearners, type MergedRow, mergedTable } from './merged.ts';
 export * from './port.ts';
-export { leavesOn, type Term, terms, unclassed } from './retention.ts';
+export { LOG_WINDOW_MS, leavesOn, type Term, terms, unclassed } from './retention.ts';
 export * from './stepped.ts';
 export * from './stepped-elsewhere.ts';
 export type { Store } from './store.ts';

@@ -189,6 +189,24 @@ export interface ParkedRow {
   flowId: string;
 }
 
+/** How far a consumer is in one lane of the log, and what of the lane is kept. */
+export interface LaneTaken {
+  stream: string;
+  partition: number;
+  /** Number of the oldest record that is kept. What is not kept any more was appended before `LOG_WINDOW_MS` ago. */
+  first: number;
+  /** Number of the last record that the consumer took; 0 = none. */
+  taken: number;
+}
+
+/** Numbers of one lane: above `after`, not above `through`. */
+export interface Stretch {
+  stream: string;
+  partition: number;
+  after: number;
+  through: number;
+}
+
 /** What the engine gives a service besides its tables. */
 export interface EngineView extends Reader {
   /**
@@ -203,6 +221,16 @@ export interface EngineView extends Reader {
   parked(limit?: number): readonly ParkedRow[];
   ages(): readonly AgeRow[];
   now(): number;
+  /**
+   * How far a consumer of this service is in each of its lanes, as of the last commit. Where processes share the work, who writes the
+   * service's rows answers a call that asks this.
+   */
+  lanes(consumer: string): readonly LaneTaken[];
+  /**
+   * Records that the log still keeps, each lane's from the first on in order and without leaving one out: at most `most` of a lane and about
+   * `bytes` of all together, and at least one where there is any. Answered where `lanes` is.
+   */
+  log(of: readonly Stretch[], atMost: { most: number; bytes: number }): readonly LogRecord[];
   /** The flow that a sender's reference stands for, 36 characters, from the moment its message was accepted until it is forgotten. */
   flowOf(reference: { partyOin: string; method: string; referenceKey: Uint8Array }): string | undefined;
   /**

@@ -232,10 +232,7 @@ export class SqliteStore implements Store {
       const add = (rows: number): string =>
         `INSERT INTO ${name} (number, id, key, type, flow, school, trace, time_ms, data, claim, digest, digest_version) VALUES ${Array(rows).fill(marks(12)).join(', ')}`;
       of = {
-        read: arrays(
-          this.#db,
-          `SELECT number, id, key, type, flow, school, trace, time_ms, data FROM ${name} WHERE number > ? ORDER BY number LIMIT ?`,
-        ),
+        read: arrays(this.#db, `SELECT ${LOG_COLUMNS} FROM ${name} WHERE number > ? ORDER BY number LIMIT ?`),
         add: this.#db.prepare(add(1)),
         addBatch: this.#db.prepare(add(BATCH)),
         clean: this.#db.prepare(`DELETE FROM ${name} WHERE number <= ?`),
@@ -263,21 +260,7 @@ export class SqliteStore implements Store {
         after,
         limit === Infinity ? -1 : limit,
       ) as unknown as Columns[];
-      return rows.map(([number, id, key, type, flow, school, trace, timeMs, data]) => ({
-        stream,
-        partition,
-        number: number as number,
-        id: id as Uint8Array,
-        key: key as string,
-        type: type as string,
-        // A first event has the id of its flow.
-        flowId:
-          flow === null ? uuidText(id as Uint8Array) : typeof flow === 'string' ? flow : uuidText(flow as Uint8Array),
-        school: (school as string | null) ?? '',
-        traceparent: (trace as string | null) ?? '',
-        timeMs: timeMs as number,
-        data: data as Uint8Array,
-      }));
+      return rows.map((row) => recordIn(stream, partition, row));
     } catch (thrown) {
       throw new StoreFailure(thrown);
     }
@@ -490,6 +473,29 @@ export class SqliteStore implements Store {
     }
   }
 }
+
+/** Columns of a lane that make a record, in the order of `recordIn`. */
+export const LOG_COLUMNS = 'number, id, key, type, flow, school, trace, time_ms, data';
+
+/** A record from its row in a lane's table. */
+export const recordIn = (
+  stream: string,
+  partition: number,
+  [number, id, key, type, flow, school, trace, timeMs, data]: readonly (string | number | Uint8Array | null)[],
+): LogRecord => ({
+  stream,
+  partition,
+  number: number as number,
+  id: id as Uint8Array,
+  key: key as string,
+  type: type as string,
+  // A first event has the id of its flow.
+  flowId: flow === null ? uuidText(id as Uint8Array) : typeof flow === 'string' ? flow : uuidText(flow as Uint8Array),
+  school: (school as string | null) ?? '',
+  traceparent: (trace as string | null) ?? '',
+  timeMs: timeMs as number,
+  data: data as Uint8Array,
+});
 
 /** Rows that may be large stand in a table of their own with an index by key; small ones stand in the index itself. */
 function hasRowid(layout: Layout): boolean {

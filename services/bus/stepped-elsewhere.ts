@@ -3,6 +3,7 @@ import { Core, type EntryOutcome } from './core.ts';
 import type { AgeRow, EngineView, LogRecord, ServiceModule, Table } from './port.ts';
 import type { GroupPlan } from './stepped.ts';
 import type { AppendedRecord, LaneRow, Store } from './store.ts';
+import { stretchesOf } from './stretches.ts';
 import { engineTables, type PositionRow, positions } from './tables.ts';
 
 /** A log that is another system's, as it outlives every process: what was published, some of it more than once. */
@@ -315,6 +316,9 @@ export class SteppedElsewhere {
           core.ages().map((age) => ({ ...age, unread: this.#unread(age.consumer, age.stream) })),
         ),
       now: () => this.#clock.now(),
+      lanes: (consumer) => each((core) => core.lanes(consumer)),
+      log: (of, atMost) =>
+        stretchesOf(of, atMost, (stream, partition, after, limit) => this.#store.read(stream, partition, after, limit)),
       flowOf: (reference) => this.#door.flowOf(reference),
       note: (write) => this.#coreOf('delivery_mail').note(write),
     };

@@ -158,6 +158,71 @@ describe('reconcile', () => {
   });
 });
 
+describe('flow rebuild', () => {
+  const rebuild = {
+    state: 'done',
+    permille: 1000,
+    records: 5_000n,
+    flows: 1_200n,
+    older: 90n,
+    missing: 1n,
+    surplus: 1n,
+    differs: 2n,
+    mended: 0n,
+    left: 0n,
+    unreadable: 0n,
+    keptFromMs: BigInt(NOW - 2 * 86_400_000),
+    differences: [{ flowId: '01a206e7-fe49-72dd-9a63-0f92d265dea4', what: 'differs', columns: ['answered', 'steps'] }],
+    columns: [{ column: 'answered', flows: 2n }],
+  };
+
+  test('says what differs by kind, column and id, and changes nothing unless asked', async () => {
+    answer('rebuildFlows', { rebuild });
+    const { out, err, exit } = await eduk('flow rebuild');
+    expect(exit).toBe(1);
+    expect(asked['rebuildFlows']).toMatchObject({ mend: false });
+    for (const words of [
+      /missing\s+1/,
+      /otherwise\s+2/,
+      /as the log has them\s+1196/,
+      /answered\s+2/,
+      /dea4\s+differs/,
+      /Totals/,
+    ])
+      expect(out).toMatch(words);
+    expect(err).toContain('eduk flow rebuild --mend');
+    expect((await eduk('flow rebuild --check --json')).json).toMatchObject({
+      mend: false,
+      same: 1196,
+      older: 90,
+      columns: { answered: 2 },
+      differences: [{ what: 'differs', columns: ['answered', 'steps'] }],
+    });
+  });
+
+  test('mends where asked; what was left is told, and nothing that differs is said so', async () => {
+    answer('rebuildFlows', { rebuild: { ...rebuild, mended: 4n } });
+    const { exit, err } = await eduk('flow rebuild --mend');
+    expect([exit, asked['rebuildFlows'].mend]).toEqual([0, true]);
+    expect(err).toContain('4 flows put right');
+    answer('rebuildFlows', { rebuild: { ...rebuild, mended: 3n, left: 1n } });
+    expect((await eduk('flow rebuild --mend')).exit).toBe(1);
+    answer('rebuildFlows', {
+      rebuild: { ...rebuild, missing: 0n, surplus: 0n, differs: 0n, columns: [], differences: [] },
+    });
+    const right = await eduk('flow rebuild');
+    expect([right.exit, right.err]).toEqual([0, expect.stringContaining('as the log has it')]);
+    expect((await eduk('flow rebuild --check --mend')).exit).toBe(2);
+  });
+
+  test('a stream that ends before its end is no answer; a terminal has a bar', async () => {
+    answer('rebuildFlows', { rebuild: { ...rebuild, state: 'comparing', permille: 500 } });
+    expect((await eduk('flow rebuild --json')).json.error.code).toBe('peer.unavailable');
+    const { err } = await run('flow rebuild', gateway.env, '', true);
+    expect(err).toContain('[############------------] 50 % compared');
+  });
+});
+
 describe('replay', () => {
   const job = {
     jobId: '01a206e7-fe49-72dd-9a63-0f92d265dea4',

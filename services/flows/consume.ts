@@ -1,10 +1,11 @@
 /** Every event that asks or answers → the row of its flow. */
-import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
+import type { Consumer, LogRecord, TimerRow, Unit } from '#bus';
 import { uuidBytes } from '#kernel';
 import { type EventName, events } from '#proto/events';
 import { countMinutes } from './counts.ts';
-import { type Answer, type Asked, meanings } from './events.ts';
-import { begun, isRefusedOfLearner, withAnswer, withAsked } from './flow.ts';
+import { meanings } from './events.ts';
+import { type Fact, factOf, withFact } from './facts.ts';
+import { begun, isRefusedOfLearner } from './flow.ts';
 import { addScores, gathered, score } from './scores.ts';
 import { type FlowTableRow, flowsTable, refusedTable } from './tables.ts';
 
@@ -26,11 +27,15 @@ export const consumer = (changed: (flowId: string) => void): Consumer => ({
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'access', 'results', 'deliveries'],
   types: Object.keys(meanings),
   handle(record, unit) {
-    const meaning = meanings[record.type as EventName] as Asked | Answer | undefined;
-    if (meaning === undefined) return;
-    if (meaning.kind === 'asked') onAsked(record, meaning, unit);
-    else if (!onAnswer(record, meaning, unit)) return;
-    changed(record.flowId);
+    const fact = factOf(record);
+    if (fact === undefined) return;
+    const { flowId } = record;
+    const before = unit.get(flowsTable, flowId);
+    if (before === undefined && isLate(flowId, fact)) return;
+    const next = withFact(before ?? begun(flowId, fact.atMs), fact);
+    save(unit, before, next);
+    score(unit, laneOf(record), before, next);
+    changed(flowId);
     // There is no chain without a party, so this is early enough, and costs the others nothing.
     if (record.type === 'PartyRegistered')
       unit.setTimer({ id: SWEEP, atMs: unit.now + DAY_MS, key: SWEEP, payload: '' });
@@ -43,28 +48,6 @@ export const consumer = (changed: (flowId: string) => void): Consumer => ({
   },
 });
 
-function onAsked(record: LogRecord, meaning: Asked, unit: Unit): void {
-  const { flowId, type, school, key, timeMs: atMs } = record;
-  const event = decoded(record, type as EventName);
-  const before = unit.get(flowsTable, flowId);
-  const next = withAsked(
-    before ?? begun(flowId, atMs),
-    {
-      type: type as EventName,
-      method: meaning.method(event),
-      party: meaning.party(event),
-      subject: meaning.subject(event),
-      school,
-      key,
-      atMs,
-      losses: meaning.losses?.(event) ?? [],
-    },
-    (outcome) => (meanings[outcome as EventName] as Answer | undefined)?.to.includes(type as EventName) ?? false,
-  );
-  save(unit, before, next);
-  score(unit, laneOf(record), before, next);
-}
-
 function save(unit: Unit, before: FlowTableRow | undefined, next: FlowTableRow): void {
   unit.put(flowsTable, next);
   // Over another lane the answer may come before what names the learner.
@@ -74,26 +57,9 @@ function save(unit: Unit, before: FlowTableRow | undefined, next: FlowTableRow):
 
 const laneOf = ({ stream, partition }: LogRecord): string => `${stream}/${partition}`;
 
-function onAnswer(record: LogRecord, meaning: Answer, unit: Unit): boolean {
-  const { flowId, type, school, key, timeMs: atMs } = record;
-  const flow = unit.get(flowsTable, flowId);
-  if (flow === undefined && (beganMs(flowId) ?? atMs) < atMs - YOUNG_MS) return false;
-  const event = decoded(record, type as EventName);
-  const next = withAnswer(flow ?? begun(flowId, atMs), {
-    type: type as EventName,
-    to: meaning.to,
-    says: meaning.says(event),
-    partial: meaning.partial ?? false,
-    code: meaning.code?.(event) ?? '',
-    told: meaning.told?.(event) ?? '',
-    school,
-    key,
-    atMs,
-  });
-  save(unit, flow, next);
-  score(unit, laneOf(record), flow, next);
-  return true;
-}
+/** An answer in a flow that is older than a day: where no row is left, it brings none back. */
+export const isLate = (flowId: string, { asks, atMs }: Fact): boolean =>
+  !asks && (beganMs(flowId) ?? atMs) < atMs - YOUNG_MS;
 
 /** When a flow began, by its id; undefined when the id does not say. */
 export function beganMs(flowId: string): number | undefined {
@@ -132,5 +98,6 @@ function sweep(timer: TimerRow, unit: Unit): void {
   });
 }
 
-const keptMs = ({ type, outcome }: FlowTableRow): number =>
+/** How long the row of a flow is kept, milliseconds. */
+export const keptMs = ({ type, outcome }: FlowTableRow): number =>
   LONG.has(events[(type || outcome) as EventName]?.stream ?? '') ? LONG_MS : SHORT_MS;

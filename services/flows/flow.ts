@@ -73,6 +73,8 @@ export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome
   ];
   const real = early.filter(({ step }) => answers(step));
   const first = real[0];
+  // A refusal among several decisions names the code.
+  const why = first?.code ? first : (real.find(({ state }) => state === 'refused') ?? first);
   const steps = early.filter((step) => step !== first).map(({ more, ...step }) => step);
   return {
     ...named,
@@ -87,8 +89,8 @@ export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome
             : first.more
               ? 'decided'
               : 'done',
-    code: first?.code ?? '',
-    told: first?.told ?? '',
+    code: why?.code ?? '',
+    told: why?.told ?? '',
     decidedMs: first?.atMs ?? 0,
     answered: real.filter((step) => step.state !== 'held').length,
     refused: real.filter((step) => step.state === 'refused').length,
@@ -144,7 +146,8 @@ export function withAnswer(flow: FlowTableRow, fact: AnswerFact): FlowTableRow {
       told,
       decidedMs: atMs,
     };
-  const named = says === 'refused' && flow.code === '' ? { ...next, code, told } : next;
+  // Before the question is known it may be of something else that followed.
+  const named = says === 'refused' && flow.code === '' && flow.type !== '' ? { ...next, code, told } : next;
   return withStep(named, stepOf(fact));
 }
 

@@ -8,6 +8,7 @@ import { Counts } from './counts.ts';
 import { findFlows } from './find.ts';
 import { heldOf, isDecided, stateOf } from './flow.ts';
 import { noteReads, readFlow } from './reads.ts';
+import { MOST_MENDS, mendFlows, Rebuilds } from './rebuild.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
 import { Resting } from './resting.ts';
 import { listScores } from './scores.ts';
@@ -21,6 +22,7 @@ const MOST_REFERENCES = 100;
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   const resting = new Resting(engine);
   const counts = new Counts(engine);
+  const rebuilds = new Rebuilds();
   engine.onCommit((_touched, elsewhere) => {
     resting.changed();
     waiters.settled(elsewhere);
@@ -79,6 +81,16 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       return {};
     },
     listRefusals: (asked) => ({ notes: listRefusals(engine, asked) }),
+    stepRebuild: (asked) => rebuilds.step(engine, asked),
+    mendFlows({ mends }) {
+      if (mends.length > MOST_MENDS) throw new GatewayError('gateway.bug', 'So many are not mended at once.');
+      let right: string[] = [];
+      engine.note((unit) => {
+        right = mendFlows(unit, mends);
+      });
+      for (const flowId of right) waiters.hint(flowId);
+      return { mended: right.length };
+    },
   };
   return [implement(FlowsServiceDefinition, handlers)];
 }

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { brinOf, dutchDay, type MethodDefinition, newId, schoolYearOf } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import type { FlowRebuild } from '#proto/eduk/flows/v1/flows';
 import { ListPartiesResponse, OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { type LasPeer, openLas } from '../parties/las.ts';
 import { type OsrPeer, openOsr } from '../parties/osr.ts';
@@ -107,6 +108,16 @@ async function comparedParty(): Promise<string> {
   await party.entitlements.compareEntitlements({ schoolOin: school, held, last: true });
   return party.oin;
 }
+
+/** What is told of a rebuild until it is over. */
+const rebuiltBy = (as: Operator, mend: boolean): Promise<FlowRebuild[]> =>
+  new Promise((resolve, reject) => {
+    const told: FlowRebuild[] = [];
+    as.rebuildFlows({ mend })
+      .on('data', ({ rebuild }: { rebuild?: FlowRebuild }) => told.push(rebuild!))
+      .on('error', (error: ServiceError) => reject(new Fault(error)))
+      .on('end', () => resolve(told));
+  });
 
 /** States that are told of a replay until it rests. */
 const watched = (as: Operator, jobId: string): Promise<string[]> =>
@@ -1033,6 +1044,22 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       expect((await watched(at.operator, await countedReplay())).at(-1)).toBe('counted');
       expect(await codeOf(watched(at.operator, 'none'))).toBe('state.missing');
+    },
+  },
+  rebuildFlows: {
+    call: (as) => rebuiltBy(as, false),
+    effect: async () => {
+      await las.orders.placeOrder(order('rebuilt', 'onbekend'));
+      const told = await rebuiltBy(at.operator, true);
+      expect(told.at(-1)).toMatchObject({
+        state: 'done',
+        missing: 0n,
+        surplus: 0n,
+        differs: 0n,
+        left: 0n,
+        unreadable: 0n,
+      });
+      expect(Number(told.at(-1)!.flows)).toBeGreaterThan(1);
     },
   },
   readAuditLog: {

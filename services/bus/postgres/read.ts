@@ -1,14 +1,6 @@
 /** Reads the log's own table: as much as was asked for, whatever is behind. */
-import type { LogRecord } from '../port.ts';
+import type { LaneTaken, LogRecord, Stretch } from '../port.ts';
 import type { Database } from './connection.ts';
-
-/** A lane, and which of its numbers are wanted: above `after`, not above `through`. */
-export interface Stretch {
-  stream: string;
-  partition: number;
-  after: number;
-  through: number;
-}
 
 /** What a record takes besides its data, roughly. */
 const AROUND = 400;
@@ -64,3 +56,20 @@ const recordOfRow = (row: readonly unknown[]): LogRecord => ({
   timeMs: row[9] as number,
   data: row[10] as Buffer,
 });
+
+/** How far a consumer is in each of its lanes. Throws `StoreFailure`. */
+export async function lanesTaken(database: Pick<Database, 'cells'>, consumer: string): Promise<LaneTaken[]> {
+  const rows = await database.cells(
+    `SELECT l.stream, l.partition, l.first, coalesce(q.number, l.first - 1) FROM bus.consumers c
+     JOIN bus.lanes l ON l.stream = c.stream
+     LEFT JOIN bus.bus_positions q ON q.consumer = c.consumer AND q.stream = l.stream AND q.partition = l.partition
+     WHERE c.consumer = $1 ORDER BY 1, 2`,
+    [consumer],
+  );
+  return rows.map(([stream, partition, first, taken]) => ({
+    stream: stream as string,
+    partition: partition as number,
+    first: Number(first),
+    taken: Number(taken),
+  }));
+}

@@ -7,13 +7,25 @@ import { asGatewayError, type Clock, GatewayError, type Implementation, stopIfLa
 import { type RunningCall, runningCall } from '../calls.ts';
 import type { Core } from '../core.ts';
 import { claimOf } from '../core.ts';
-import type { AgeRow, EngineView, KeyValue, ListOptions, ParkedRow, Table, WaitingRow } from '../port.ts';
+import type {
+  AgeRow,
+  EngineView,
+  KeyValue,
+  LaneTaken,
+  ListOptions,
+  LogRecord,
+  ParkedRow,
+  Stretch,
+  Table,
+  WaitingRow,
+} from '../port.ts';
 import { Missing, StoreFailure } from '../store.ts';
 import { engineTables, parkedKeys, recordOf, waits } from '../tables.ts';
 import { Rows } from '../unit.ts';
 import { ages } from './ages.ts';
 import type { Database, Pinned } from './connection.ts';
 import { loadWanted, Together } from './load.ts';
+import { lanesTaken, readLog } from './read.ts';
 import { Snapshot } from './snapshot.ts';
 
 /** The handler wants to write: it must run at the owner. */
@@ -34,7 +46,7 @@ interface Call extends RunningCall {
   rows: Rows;
   /** Other things that were asked for, by name. */
   known: Map<string, unknown>;
-  wanted: Map<string, () => Promise<unknown>>;
+  wanted: Map<string, (on: Pick<Database, 'cells'>) => Promise<unknown>>;
   /** Within a group of the owner. */
   core: Core | undefined;
 }
@@ -185,7 +197,7 @@ export class View implements EngineView {
       // What is of one moment is looked up by itself.
       loadWanted(call.pinned ?? this.#database, this.service, call.snapshot, call.pinned ? undefined : this.#together),
       ...[...wanted].map(async ([name, load]) => {
-        call.known.set(name, await load());
+        call.known.set(name, await load(call.pinned ?? this.#database));
         return 1;
       }),
     ]);
@@ -212,7 +224,8 @@ export class View implements EngineView {
     return call;
   }
 
-  #ask<T>(name: string, load: () => Promise<T>): T {
+  /** `load` may look at the moment that the call's rows are of. */
+  #ask<T>(name: string, load: (on: Pick<Database, 'cells'>) => Promise<T>): T {
     const call = this.#now();
     if (call.known.has(name)) return call.known.get(name) as T;
     call.wanted.set(name, load);
@@ -262,6 +275,16 @@ export class View implements EngineView {
       );
       return row === undefined || row.until_ms <= this.#clock.now() ? undefined : uuidText(row.flow);
     });
+  }
+
+  lanes(consumer: string): readonly LaneTaken[] {
+    if (!this.#isOwner()) throw new WantsOwner();
+    return this.#ask(`lanes ${consumer}`, (on) => lanesTaken(on, consumer));
+  }
+
+  log(of: readonly Stretch[], atMost: { most: number; bytes: number }): readonly LogRecord[] {
+    if (!this.#isOwner()) throw new WantsOwner();
+    return this.#ask(`log ${JSON.stringify(of)}`, (on) => readLog(on, of, atMost));
   }
 
   ages(): readonly AgeRow[] {

@@ -33,6 +33,7 @@ import { papers } from './papers.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { preflight } from './preflight.ts';
 import { readiness } from './readiness.ts';
+import { rebuildFlows } from './rebuild.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { mendReconcile, runReconcile, showReconcile } from './reconcile.ts';
 import { previewRelease } from './release.ts';
@@ -88,6 +89,7 @@ export const commands: readonly Command[] = [
   listFlows,
   showFlow,
   whyBlocked,
+  rebuildFlows,
   readiness,
   preflight,
   launches,

@@ -43,6 +43,7 @@ import { serveBulk } from './bulk.ts';
 import { type Connections, guardConnections, serverOptions } from './connections.ts';
 import { grpcDefinition } from './definition.ts';
 import { operatorStreams, operatorUnary } from './operator.ts';
+import { rebuildFlows } from './rebuild.ts';
 import { addReflection } from './reflection.ts';
 import { watchReplay } from './replays.ts';
 import { publicServices } from './services.ts';
@@ -348,7 +349,8 @@ function handlerOf(
           return asSeenBy(caller, key, await answer(request, gate, caller));
         });
       });
-    if (key === 'watchReplay')
+    const watch = operatorWatches[key];
+    if (watch)
       return ((call) => {
         let caller: Caller | undefined;
         const run = async () => {
@@ -357,7 +359,7 @@ function handlerOf(
           const request = decode(call.request);
           checkGrammar(type, request);
           const over = kept(call, caller);
-          await operated(gate, method.name, '', caller, () => watchReplay(call, request, gate, over));
+          await operated(gate, method.name, '', caller, () => watch(call, request, gate, over));
           call.end();
         };
         run().catch((thrown) => {
@@ -389,6 +391,14 @@ function handlerOf(
   }
   throw new Error(`${fullName}/${method.name} has no answer`);
 }
+
+/** What an operator is told as it goes on. */
+const operatorWatches: Readonly<
+  Record<
+    string,
+    (call: ServerWritableStream<Buffer, unknown>, request: any, gate: Gate, over: AbortSignal) => Promise<void>
+  >
+> = { watchReplay, rebuildFlows };
 
 /** In which metadata a party gets a head of the log of what was done. */
 const HEAD = 'eduk-log-head-bin';

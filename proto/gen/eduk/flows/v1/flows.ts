@@ -255,6 +255,127 @@ export interface NoteReadsRequest {
 export interface NoteReadsResponse {
 }
 
+/** Which rebuild goes on. */
+export interface StepRebuildRequest {
+  /** Chosen by who drives it. */
+  runId: string;
+  /** Also mends what differs: with what each step answers, by MendFlows. */
+  mend: boolean;
+  /** It had a step before: where that is not known any more, state.missing. */
+  begun: boolean;
+  /** It ends here. */
+  stop: boolean;
+}
+
+/** How far it is. */
+export interface StepRebuildResponse {
+  rebuild:
+    | FlowRebuild
+    | undefined;
+  /** To be mended before the next step; at most 100. */
+  mends: FlowMend[];
+}
+
+/** Flows made anew of the log, beside those that stand. */
+export interface FlowRebuild {
+  /** `reading` the log, `comparing`, `confirming` what differs by a second look, `mending`, or `done`. */
+  state: string;
+  /** Of the state, in thousandths. */
+  permille: number;
+  /** Records of the log that were read. */
+  records: bigint;
+  /** Flows that were compared. */
+  flows: bigint;
+  /** Flows that stand and are older than what the log keeps: neither compared nor touched. */
+  older: bigint;
+  /** Flows that the log has and that do not stand, at a second look. */
+  missing: bigint;
+  /** Flows that stand and that the log does not have. */
+  surplus: bigint;
+  /** Flows that stand otherwise than the log has them. */
+  differs: bigint;
+  /** Of those, found right at a look after they were mended. */
+  mended: bigint;
+  /** Of those, not mended although that was asked: they changed each time. */
+  left: bigint;
+  /** Flows of which the log has a record that this release cannot read: not compared. */
+  unreadable: bigint;
+  /** Flows that began at this moment or later are all on the log, Unix milliseconds; 0 = the log keeps everything. */
+  keptFromMs: bigint;
+  /** The first 200 that differ. */
+  differences: FlowDifference[];
+  /** In how many flows a column differs. */
+  columns: ColumnDiffers[];
+}
+
+/** A flow that stands otherwise than the log has it. */
+export interface FlowDifference {
+  flowId: string;
+  /** `missing`, `surplus` or `differs`. */
+  what: string;
+  /** Names of columns of flows_flows that differ, or `flows_refused` where its row there is missing; never what is in them. */
+  columns: string[];
+}
+
+/** A column, and in how many flows it differs. */
+export interface ColumnDiffers {
+  column: string;
+  flows: bigint;
+}
+
+/** A flow to be put right. */
+export interface FlowMend {
+  flowId: string;
+  /** Digest of the row that was compared; empty = none stood. */
+  stands: Uint8Array;
+  /** As the log has it; absent = the row goes. */
+  made: MadeFlow | undefined;
+}
+
+/** A row of flows_flows. */
+export interface MadeFlow {
+  type: string;
+  method: string;
+  partyOin: string;
+  schoolOin: string;
+  key: string;
+  subject: string;
+  asked: number;
+  /** Below 0 where what is held is the rest of what was decided before. */
+  answered: number;
+  refused: number;
+  outcome: string;
+  says: string;
+  code: string;
+  told: string;
+  acceptedMs: bigint;
+  decidedMs: bigint;
+  steps: MadeStep[];
+  losses: Loss[];
+}
+
+/** A step of it, as the row keeps it. */
+export interface MadeStep {
+  step: string;
+  atMs: bigint;
+  code: string;
+  told: string;
+  /** `done`, `held` or `refused`. */
+  state: string;
+  /** It said that others are told, and what was asked is not known yet. */
+  more: boolean;
+}
+
+/** At most 100. */
+export interface MendFlowsRequest {
+  mends: FlowMend[];
+}
+
+/** How many of them still stood as they were compared, and are right now. */
+export interface MendFlowsResponse {
+  mended: number;
+}
+
 function createBaseStep(): Step {
   return { step: "", service: "", atMs: 0n, code: "", told: "", state: "" };
 }
@@ -3665,6 +3786,1503 @@ export const NoteReadsResponse: MessageFns<NoteReadsResponse> = {
   },
 };
 
+function createBaseStepRebuildRequest(): StepRebuildRequest {
+  return { runId: "", mend: false, begun: false, stop: false };
+}
+
+export const StepRebuildRequest: MessageFns<StepRebuildRequest> = {
+  encode(message: StepRebuildRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    if (message.mend !== false) {
+      writer.uint32(16).bool(message.mend);
+    }
+    if (message.begun !== false) {
+      writer.uint32(24).bool(message.begun);
+    }
+    if (message.stop !== false) {
+      writer.uint32(32).bool(message.stop);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StepRebuildRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStepRebuildRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mend = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.begun = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.stop = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StepRebuildRequest {
+    return {
+      runId: isSet(object.runId)
+        ? globalThis.String(object.runId)
+        : isSet(object.run_id)
+        ? globalThis.String(object.run_id)
+        : "",
+      mend: isSet(object.mend) ? globalThis.Boolean(object.mend) : false,
+      begun: isSet(object.begun) ? globalThis.Boolean(object.begun) : false,
+      stop: isSet(object.stop) ? globalThis.Boolean(object.stop) : false,
+    };
+  },
+
+  toJSON(message: StepRebuildRequest): unknown {
+    const obj: any = {};
+    if (message.runId !== "") {
+      obj.runId = message.runId;
+    }
+    if (message.mend !== false) {
+      obj.mend = message.mend;
+    }
+    if (message.begun !== false) {
+      obj.begun = message.begun;
+    }
+    if (message.stop !== false) {
+      obj.stop = message.stop;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StepRebuildRequest>): StepRebuildRequest {
+    return StepRebuildRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StepRebuildRequest>): StepRebuildRequest {
+    const message = createBaseStepRebuildRequest();
+    message.runId = object.runId ?? "";
+    message.mend = object.mend ?? false;
+    message.begun = object.begun ?? false;
+    message.stop = object.stop ?? false;
+    return message;
+  },
+};
+
+function createBaseStepRebuildResponse(): StepRebuildResponse {
+  return { rebuild: undefined, mends: [] };
+}
+
+export const StepRebuildResponse: MessageFns<StepRebuildResponse> = {
+  encode(message: StepRebuildResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rebuild !== undefined) {
+      FlowRebuild.encode(message.rebuild, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.mends) {
+      FlowMend.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StepRebuildResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStepRebuildResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rebuild = FlowRebuild.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mends.push(FlowMend.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StepRebuildResponse {
+    return {
+      rebuild: isSet(object.rebuild) ? FlowRebuild.fromJSON(object.rebuild) : undefined,
+      mends: globalThis.Array.isArray(object?.mends) ? object.mends.map((e: any) => FlowMend.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: StepRebuildResponse): unknown {
+    const obj: any = {};
+    if (message.rebuild !== undefined) {
+      obj.rebuild = FlowRebuild.toJSON(message.rebuild);
+    }
+    if (message.mends?.length) {
+      obj.mends = message.mends.map((e) => FlowMend.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StepRebuildResponse>): StepRebuildResponse {
+    return StepRebuildResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StepRebuildResponse>): StepRebuildResponse {
+    const message = createBaseStepRebuildResponse();
+    message.rebuild = (object.rebuild !== undefined && object.rebuild !== null)
+      ? FlowRebuild.fromPartial(object.rebuild)
+      : undefined;
+    message.mends = object.mends?.map((e) => FlowMend.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFlowRebuild(): FlowRebuild {
+  return {
+    state: "",
+    permille: 0,
+    records: 0n,
+    flows: 0n,
+    older: 0n,
+    missing: 0n,
+    surplus: 0n,
+    differs: 0n,
+    mended: 0n,
+    left: 0n,
+    unreadable: 0n,
+    keptFromMs: 0n,
+    differences: [],
+    columns: [],
+  };
+}
+
+export const FlowRebuild: MessageFns<FlowRebuild> = {
+  encode(message: FlowRebuild, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    if (message.permille !== 0) {
+      writer.uint32(16).uint32(message.permille);
+    }
+    if (message.records !== 0n) {
+      if (BigInt.asUintN(64, message.records) !== message.records) {
+        throw new globalThis.Error("value provided for field message.records of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.records);
+    }
+    if (message.flows !== 0n) {
+      if (BigInt.asUintN(64, message.flows) !== message.flows) {
+        throw new globalThis.Error("value provided for field message.flows of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.flows);
+    }
+    if (message.older !== 0n) {
+      if (BigInt.asUintN(64, message.older) !== message.older) {
+        throw new globalThis.Error("value provided for field message.older of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.older);
+    }
+    if (message.missing !== 0n) {
+      if (BigInt.asUintN(64, message.missing) !== message.missing) {
+        throw new globalThis.Error("value provided for field message.missing of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.missing);
+    }
+    if (message.surplus !== 0n) {
+      if (BigInt.asUintN(64, message.surplus) !== message.surplus) {
+        throw new globalThis.Error("value provided for field message.surplus of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.surplus);
+    }
+    if (message.differs !== 0n) {
+      if (BigInt.asUintN(64, message.differs) !== message.differs) {
+        throw new globalThis.Error("value provided for field message.differs of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.differs);
+    }
+    if (message.mended !== 0n) {
+      if (BigInt.asUintN(64, message.mended) !== message.mended) {
+        throw new globalThis.Error("value provided for field message.mended of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.mended);
+    }
+    if (message.left !== 0n) {
+      if (BigInt.asUintN(64, message.left) !== message.left) {
+        throw new globalThis.Error("value provided for field message.left of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.left);
+    }
+    if (message.unreadable !== 0n) {
+      if (BigInt.asUintN(64, message.unreadable) !== message.unreadable) {
+        throw new globalThis.Error("value provided for field message.unreadable of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.unreadable);
+    }
+    if (message.keptFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.keptFromMs) !== message.keptFromMs) {
+        throw new globalThis.Error("value provided for field message.keptFromMs of type int64 too large");
+      }
+      writer.uint32(96).int64(message.keptFromMs);
+    }
+    for (const v of message.differences) {
+      FlowDifference.encode(v!, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.columns) {
+      ColumnDiffers.encode(v!, writer.uint32(114).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowRebuild {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowRebuild();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.permille = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.records = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.flows = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.older = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.missing = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.surplus = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.differs = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.mended = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.left = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.unreadable = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.keptFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.differences.push(FlowDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.columns.push(ColumnDiffers.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlowRebuild {
+    return {
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      permille: isSet(object.permille) ? globalThis.Number(object.permille) : 0,
+      records: isSet(object.records) ? BigInt(object.records) : 0n,
+      flows: isSet(object.flows) ? BigInt(object.flows) : 0n,
+      older: isSet(object.older) ? BigInt(object.older) : 0n,
+      missing: isSet(object.missing) ? BigInt(object.missing) : 0n,
+      surplus: isSet(object.surplus) ? BigInt(object.surplus) : 0n,
+      differs: isSet(object.differs) ? BigInt(object.differs) : 0n,
+      mended: isSet(object.mended) ? BigInt(object.mended) : 0n,
+      left: isSet(object.left) ? BigInt(object.left) : 0n,
+      unreadable: isSet(object.unreadable) ? BigInt(object.unreadable) : 0n,
+      keptFromMs: isSet(object.keptFromMs)
+        ? BigInt(object.keptFromMs)
+        : isSet(object.kept_from_ms)
+        ? BigInt(object.kept_from_ms)
+        : 0n,
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => FlowDifference.fromJSON(e))
+        : [],
+      columns: globalThis.Array.isArray(object?.columns)
+        ? object.columns.map((e: any) => ColumnDiffers.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FlowRebuild): unknown {
+    const obj: any = {};
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.permille !== 0) {
+      obj.permille = Math.round(message.permille);
+    }
+    if (message.records !== 0n) {
+      obj.records = message.records.toString();
+    }
+    if (message.flows !== 0n) {
+      obj.flows = message.flows.toString();
+    }
+    if (message.older !== 0n) {
+      obj.older = message.older.toString();
+    }
+    if (message.missing !== 0n) {
+      obj.missing = message.missing.toString();
+    }
+    if (message.surplus !== 0n) {
+      obj.surplus = message.surplus.toString();
+    }
+    if (message.differs !== 0n) {
+      obj.differs = message.differs.toString();
+    }
+    if (message.mended !== 0n) {
+      obj.mended = message.mended.toString();
+    }
+    if (message.left !== 0n) {
+      obj.left = message.left.toString();
+    }
+    if (message.unreadable !== 0n) {
+      obj.unreadable = message.unreadable.toString();
+    }
+    if (message.keptFromMs !== 0n) {
+      obj.keptFromMs = message.keptFromMs.toString();
+    }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => FlowDifference.toJSON(e));
+    }
+    if (message.columns?.length) {
+      obj.columns = message.columns.map((e) => ColumnDiffers.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowRebuild>): FlowRebuild {
+    return FlowRebuild.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowRebuild>): FlowRebuild {
+    const message = createBaseFlowRebuild();
+    message.state = object.state ?? "";
+    message.permille = object.permille ?? 0;
+    message.records = (object.records !== undefined && object.records !== null) ? BigInt(object.records) : 0n;
+    message.flows = (object.flows !== undefined && object.flows !== null) ? BigInt(object.flows) : 0n;
+    message.older = (object.older !== undefined && object.older !== null) ? BigInt(object.older) : 0n;
+    message.missing = (object.missing !== undefined && object.missing !== null) ? BigInt(object.missing) : 0n;
+    message.surplus = (object.surplus !== undefined && object.surplus !== null) ? BigInt(object.surplus) : 0n;
+    message.differs = (object.differs !== undefined && object.differs !== null) ? BigInt(object.differs) : 0n;
+    message.mended = (object.mended !== undefined && object.mended !== null) ? BigInt(object.mended) : 0n;
+    message.left = (object.left !== undefined && object.left !== null) ? BigInt(object.left) : 0n;
+    message.unreadable = (object.unreadable !== undefined && object.unreadable !== null)
+      ? BigInt(object.unreadable)
+      : 0n;
+    message.keptFromMs = (object.keptFromMs !== undefined && object.keptFromMs !== null)
+      ? BigInt(object.keptFromMs)
+      : 0n;
+    message.differences = object.differences?.map((e) => FlowDifference.fromPartial(e)) || [];
+    message.columns = object.columns?.map((e) => ColumnDiffers.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFlowDifference(): FlowDifference {
+  return { flowId: "", what: "", columns: [] };
+}
+
+export const FlowDifference: MessageFns<FlowDifference> = {
+  encode(message: FlowDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    for (const v of message.columns) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.columns.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlowDifference {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      columns: globalThis.Array.isArray(object?.columns) ? object.columns.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: FlowDifference): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.columns?.length) {
+      obj.columns = message.columns;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowDifference>): FlowDifference {
+    return FlowDifference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowDifference>): FlowDifference {
+    const message = createBaseFlowDifference();
+    message.flowId = object.flowId ?? "";
+    message.what = object.what ?? "";
+    message.columns = object.columns?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseColumnDiffers(): ColumnDiffers {
+  return { column: "", flows: 0n };
+}
+
+export const ColumnDiffers: MessageFns<ColumnDiffers> = {
+  encode(message: ColumnDiffers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.column !== "") {
+      writer.uint32(10).string(message.column);
+    }
+    if (message.flows !== 0n) {
+      if (BigInt.asUintN(64, message.flows) !== message.flows) {
+        throw new globalThis.Error("value provided for field message.flows of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.flows);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ColumnDiffers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseColumnDiffers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.column = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.flows = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ColumnDiffers {
+    return {
+      column: isSet(object.column) ? globalThis.String(object.column) : "",
+      flows: isSet(object.flows) ? BigInt(object.flows) : 0n,
+    };
+  },
+
+  toJSON(message: ColumnDiffers): unknown {
+    const obj: any = {};
+    if (message.column !== "") {
+      obj.column = message.column;
+    }
+    if (message.flows !== 0n) {
+      obj.flows = message.flows.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ColumnDiffers>): ColumnDiffers {
+    return ColumnDiffers.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ColumnDiffers>): ColumnDiffers {
+    const message = createBaseColumnDiffers();
+    message.column = object.column ?? "";
+    message.flows = (object.flows !== undefined && object.flows !== null) ? BigInt(object.flows) : 0n;
+    return message;
+  },
+};
+
+function createBaseFlowMend(): FlowMend {
+  return { flowId: "", stands: new Uint8Array(0), made: undefined };
+}
+
+export const FlowMend: MessageFns<FlowMend> = {
+  encode(message: FlowMend, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.stands.length !== 0) {
+      writer.uint32(18).bytes(message.stands);
+    }
+    if (message.made !== undefined) {
+      MadeFlow.encode(message.made, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowMend {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowMend();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stands = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.made = MadeFlow.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlowMend {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      stands: isSet(object.stands) ? bytesFromBase64(object.stands) : new Uint8Array(0),
+      made: isSet(object.made) ? MadeFlow.fromJSON(object.made) : undefined,
+    };
+  },
+
+  toJSON(message: FlowMend): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.stands.length !== 0) {
+      obj.stands = base64FromBytes(message.stands);
+    }
+    if (message.made !== undefined) {
+      obj.made = MadeFlow.toJSON(message.made);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowMend>): FlowMend {
+    return FlowMend.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowMend>): FlowMend {
+    const message = createBaseFlowMend();
+    message.flowId = object.flowId ?? "";
+    message.stands = object.stands ?? new Uint8Array(0);
+    message.made = (object.made !== undefined && object.made !== null) ? MadeFlow.fromPartial(object.made) : undefined;
+    return message;
+  },
+};
+
+function createBaseMadeFlow(): MadeFlow {
+  return {
+    type: "",
+    method: "",
+    partyOin: "",
+    schoolOin: "",
+    key: "",
+    subject: "",
+    asked: 0,
+    answered: 0,
+    refused: 0,
+    outcome: "",
+    says: "",
+    code: "",
+    told: "",
+    acceptedMs: 0n,
+    decidedMs: 0n,
+    steps: [],
+    losses: [],
+  };
+}
+
+export const MadeFlow: MessageFns<MadeFlow> = {
+  encode(message: MadeFlow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    if (message.method !== "") {
+      writer.uint32(18).string(message.method);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(34).string(message.schoolOin);
+    }
+    if (message.key !== "") {
+      writer.uint32(42).string(message.key);
+    }
+    if (message.subject !== "") {
+      writer.uint32(50).string(message.subject);
+    }
+    if (message.asked !== 0) {
+      writer.uint32(56).uint32(message.asked);
+    }
+    if (message.answered !== 0) {
+      writer.uint32(64).int32(message.answered);
+    }
+    if (message.refused !== 0) {
+      writer.uint32(72).uint32(message.refused);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(82).string(message.outcome);
+    }
+    if (message.says !== "") {
+      writer.uint32(90).string(message.says);
+    }
+    if (message.code !== "") {
+      writer.uint32(98).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(106).string(message.told);
+    }
+    if (message.acceptedMs !== 0n) {
+      if (BigInt.asIntN(64, message.acceptedMs) !== message.acceptedMs) {
+        throw new globalThis.Error("value provided for field message.acceptedMs of type int64 too large");
+      }
+      writer.uint32(112).int64(message.acceptedMs);
+    }
+    if (message.decidedMs !== 0n) {
+      if (BigInt.asIntN(64, message.decidedMs) !== message.decidedMs) {
+        throw new globalThis.Error("value provided for field message.decidedMs of type int64 too large");
+      }
+      writer.uint32(120).int64(message.decidedMs);
+    }
+    for (const v of message.steps) {
+      MadeStep.encode(v!, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(138).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MadeFlow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMadeFlow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.asked = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.answered = reader.int32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.refused = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.says = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.acceptedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.decidedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.steps.push(MadeStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MadeFlow {
+    return {
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      asked: isSet(object.asked) ? globalThis.Number(object.asked) : 0,
+      answered: isSet(object.answered) ? globalThis.Number(object.answered) : 0,
+      refused: isSet(object.refused) ? globalThis.Number(object.refused) : 0,
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      says: isSet(object.says) ? globalThis.String(object.says) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      acceptedMs: isSet(object.acceptedMs)
+        ? BigInt(object.acceptedMs)
+        : isSet(object.accepted_ms)
+        ? BigInt(object.accepted_ms)
+        : 0n,
+      decidedMs: isSet(object.decidedMs)
+        ? BigInt(object.decidedMs)
+        : isSet(object.decided_ms)
+        ? BigInt(object.decided_ms)
+        : 0n,
+      steps: globalThis.Array.isArray(object?.steps)
+        ? object.steps.map((e: any) => MadeStep.fromJSON(e))
+        : [],
+      losses: globalThis.Array.isArray(object?.losses)
+        ? object.losses.map((e: any) => Loss.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: MadeFlow): unknown {
+    const obj: any = {};
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.asked !== 0) {
+      obj.asked = Math.round(message.asked);
+    }
+    if (message.answered !== 0) {
+      obj.answered = Math.round(message.answered);
+    }
+    if (message.refused !== 0) {
+      obj.refused = Math.round(message.refused);
+    }
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.says !== "") {
+      obj.says = message.says;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.acceptedMs !== 0n) {
+      obj.acceptedMs = message.acceptedMs.toString();
+    }
+    if (message.decidedMs !== 0n) {
+      obj.decidedMs = message.decidedMs.toString();
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => MadeStep.toJSON(e));
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MadeFlow>): MadeFlow {
+    return MadeFlow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MadeFlow>): MadeFlow {
+    const message = createBaseMadeFlow();
+    message.type = object.type ?? "";
+    message.method = object.method ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.key = object.key ?? "";
+    message.subject = object.subject ?? "";
+    message.asked = object.asked ?? 0;
+    message.answered = object.answered ?? 0;
+    message.refused = object.refused ?? 0;
+    message.outcome = object.outcome ?? "";
+    message.says = object.says ?? "";
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    message.acceptedMs = (object.acceptedMs !== undefined && object.acceptedMs !== null)
+      ? BigInt(object.acceptedMs)
+      : 0n;
+    message.decidedMs = (object.decidedMs !== undefined && object.decidedMs !== null) ? BigInt(object.decidedMs) : 0n;
+    message.steps = object.steps?.map((e) => MadeStep.fromPartial(e)) || [];
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMadeStep(): MadeStep {
+  return { step: "", atMs: 0n, code: "", told: "", state: "", more: false };
+}
+
+export const MadeStep: MessageFns<MadeStep> = {
+  encode(message: MadeStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== "") {
+      writer.uint32(10).string(message.step);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.atMs);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(34).string(message.told);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    if (message.more !== false) {
+      writer.uint32(48).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MadeStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMadeStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MadeStep {
+    return {
+      step: isSet(object.step) ? globalThis.String(object.step) : "",
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+    };
+  },
+
+  toJSON(message: MadeStep): unknown {
+    const obj: any = {};
+    if (message.step !== "") {
+      obj.step = message.step;
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MadeStep>): MadeStep {
+    return MadeStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MadeStep>): MadeStep {
+    const message = createBaseMadeStep();
+    message.step = object.step ?? "";
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    message.state = object.state ?? "";
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
+function createBaseMendFlowsRequest(): MendFlowsRequest {
+  return { mends: [] };
+}
+
+export const MendFlowsRequest: MessageFns<MendFlowsRequest> = {
+  encode(message: MendFlowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.mends) {
+      FlowMend.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MendFlowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMendFlowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mends.push(FlowMend.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MendFlowsRequest {
+    return { mends: globalThis.Array.isArray(object?.mends) ? object.mends.map((e: any) => FlowMend.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: MendFlowsRequest): unknown {
+    const obj: any = {};
+    if (message.mends?.length) {
+      obj.mends = message.mends.map((e) => FlowMend.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MendFlowsRequest>): MendFlowsRequest {
+    return MendFlowsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MendFlowsRequest>): MendFlowsRequest {
+    const message = createBaseMendFlowsRequest();
+    message.mends = object.mends?.map((e) => FlowMend.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMendFlowsResponse(): MendFlowsResponse {
+  return { mended: 0 };
+}
+
+export const MendFlowsResponse: MessageFns<MendFlowsResponse> = {
+  encode(message: MendFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mended !== 0) {
+      writer.uint32(8).uint32(message.mended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MendFlowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMendFlowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.mended = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MendFlowsResponse {
+    return { mended: isSet(object.mended) ? globalThis.Number(object.mended) : 0 };
+  },
+
+  toJSON(message: MendFlowsResponse): unknown {
+    const obj: any = {};
+    if (message.mended !== 0) {
+      obj.mended = Math.round(message.mended);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MendFlowsResponse>): MendFlowsResponse {
+    return MendFlowsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MendFlowsResponse>): MendFlowsResponse {
+    const message = createBaseMendFlowsResponse();
+    message.mended = object.mended ?? 0;
+    return message;
+  },
+};
+
 /** Where every message is. */
 export type FlowsServiceDefinition = typeof FlowsServiceDefinition;
 export const FlowsServiceDefinition = {
@@ -3749,6 +5367,27 @@ export const FlowsServiceDefinition = {
       requestType: NoteReadsRequest as typeof NoteReadsRequest,
       requestStream: false,
       responseType: NoteReadsResponse as typeof NoteReadsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Makes flows anew of what the log still keeps, beside those that stand, and compares: a short step of it with each call, which changes no row.
+     * One at a time. Faults: state.conflict while another is under way, or records rest; state.missing where it was begun elsewhere or long ago.
+     */
+    stepRebuild: {
+      name: "StepRebuild",
+      requestType: StepRebuildRequest as typeof StepRebuildRequest,
+      requestStream: false,
+      responseType: StepRebuildResponse as typeof StepRebuildResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Puts flows that were made anew in the place of those that were compared, where those have not changed since. */
+    mendFlows: {
+      name: "MendFlows",
+      requestType: MendFlowsRequest as typeof MendFlowsRequest,
+      requestStream: false,
+      responseType: MendFlowsResponse as typeof MendFlowsResponse,
       responseStream: false,
       options: {},
     },

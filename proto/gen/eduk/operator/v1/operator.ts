@@ -47,7 +47,7 @@ import {
 } from "../../delivery/v1/delivery.ts";
 import { ReplaySelection } from "../../events/v1/deliveries.ts";
 import { RosterDifference, YearGroupDifference } from "../../events/v1/rosters.ts";
-import { FlowCount, FlowMinute, RefusalNote } from "../../flows/v1/flows.ts";
+import { FlowCount, FlowMinute, FlowRebuild, RefusalNote } from "../../flows/v1/flows.ts";
 import {
   ActiveLicence,
   Blocker,
@@ -2390,6 +2390,16 @@ export interface EndHoldRuleResponse {
   flowId: string;
   decision: Decision | undefined;
   rule: HoldRule | undefined;
+}
+
+/** Without mend nothing is changed. */
+export interface RebuildFlowsRequest {
+  mend: boolean;
+}
+
+/** How far it is; the last one says what it came to. */
+export interface RebuildFlowsResponse {
+  rebuild: FlowRebuild | undefined;
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -30107,6 +30117,142 @@ export const EndHoldRuleResponse: MessageFns<EndHoldRuleResponse> = {
   },
 };
 
+function createBaseRebuildFlowsRequest(): RebuildFlowsRequest {
+  return { mend: false };
+}
+
+export const RebuildFlowsRequest: MessageFns<RebuildFlowsRequest> = {
+  encode(message: RebuildFlowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mend !== false) {
+      writer.uint32(8).bool(message.mend);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RebuildFlowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebuildFlowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.mend = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RebuildFlowsRequest {
+    return { mend: isSet(object.mend) ? globalThis.Boolean(object.mend) : false };
+  },
+
+  toJSON(message: RebuildFlowsRequest): unknown {
+    const obj: any = {};
+    if (message.mend !== false) {
+      obj.mend = message.mend;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RebuildFlowsRequest>): RebuildFlowsRequest {
+    return RebuildFlowsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RebuildFlowsRequest>): RebuildFlowsRequest {
+    const message = createBaseRebuildFlowsRequest();
+    message.mend = object.mend ?? false;
+    return message;
+  },
+};
+
+function createBaseRebuildFlowsResponse(): RebuildFlowsResponse {
+  return { rebuild: undefined };
+}
+
+export const RebuildFlowsResponse: MessageFns<RebuildFlowsResponse> = {
+  encode(message: RebuildFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rebuild !== undefined) {
+      FlowRebuild.encode(message.rebuild, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RebuildFlowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebuildFlowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rebuild = FlowRebuild.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RebuildFlowsResponse {
+    return { rebuild: isSet(object.rebuild) ? FlowRebuild.fromJSON(object.rebuild) : undefined };
+  },
+
+  toJSON(message: RebuildFlowsResponse): unknown {
+    const obj: any = {};
+    if (message.rebuild !== undefined) {
+      obj.rebuild = FlowRebuild.toJSON(message.rebuild);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RebuildFlowsResponse>): RebuildFlowsResponse {
+    return RebuildFlowsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RebuildFlowsResponse>): RebuildFlowsResponse {
+    const message = createBaseRebuildFlowsResponse();
+    message.rebuild = (object.rebuild !== undefined && object.rebuild !== null)
+      ? FlowRebuild.fromPartial(object.rebuild)
+      : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -30476,6 +30622,18 @@ export const OperatorServiceDefinition = {
       requestType: WatchReplayRequest as typeof WatchReplayRequest,
       requestStream: false,
       responseType: WatchReplayResponse as typeof WatchReplayResponse,
+      responseStream: true,
+      options: {},
+    },
+    /**
+     * Makes flows anew of what the log still keeps, beside those that stand, compares both, and mends what differs where asked; told as it goes on, and
+     * over when the call is. The gateway goes on meanwhile. Faults: state.conflict while another is under way, or while records of flows are parked.
+     */
+    rebuildFlows: {
+      name: "RebuildFlows",
+      requestType: RebuildFlowsRequest as typeof RebuildFlowsRequest,
+      requestStream: false,
+      responseType: RebuildFlowsResponse as typeof RebuildFlowsResponse,
       responseStream: true,
       options: {},
     },
