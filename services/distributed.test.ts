@@ -411,6 +411,7 @@ const harmless = [
   'eduk.delivery.v1.DeliveryService/listReconciliations',
   'eduk.delivery.v1.DeliveryService/flowRows',
   'eduk.delivery.v1.DeliveryService/listAlerts',
+  'eduk.delivery.v1.DeliveryService/findDelivered',
   'eduk.delivery.v1.DeliveryService/listDeadLetters',
   'eduk.delivery.v1.DeliveryService/listDisks',
   'eduk.delivery.v1.DeliveryService/listEndpoints',
@@ -430,6 +431,7 @@ const harmless = [
   'eduk.delivery.v1.DeliveryService/weighAlerts',
   'eduk.entitlements.v1.EntitlementsService/getEntitlement',
   'eduk.entitlements.v1.EntitlementsService/listEntitlements',
+  'eduk.entitlements.v1.EntitlementsService/listProductSchools',
   'eduk.entitlements.v1.EntitlementsService/listSubjects',
   // A step of a rebuild that is done again reads on; a mend holds where the row is as it was compared.
   'eduk.flows.v1.FlowsService/mendFlows',

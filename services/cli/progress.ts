@@ -29,7 +29,8 @@ export interface Stage {
   words: string;
   /** Of how many; absent where nobody knows. */
   all?: number | undefined;
-  unit?: 'bytes';
+  /** `share`: what is counted is parts of the whole, and says nothing by itself. */
+  unit?: 'bytes' | 'share';
   /** Nothing is counted: only how long it takes is said. */
   isWait?: boolean;
 }
@@ -235,6 +236,8 @@ function wordsOf({ words, all, unit, isWait, done, also, ms, rate }: State, widt
   const share = all <= 0 ? 1 : Math.min(1, Math.max(0, done / all));
   const percent = `${Math.floor(share * 100)} %`;
   const left = rate === undefined || done >= all ? '' : `, ${span(((all - done) / rate) * 1000)} left`;
+  if (unit === 'share')
+    return barred(percent, [`${said}${beside}${left}`, `${said}${beside}`, said, ''], share, width, hasBar);
   const count = `${number(done)} of ${number(all)}`;
   const tails = [
     `${count} ${said}${beside}${speed}${left}`,
@@ -244,6 +247,11 @@ function wordsOf({ words, all, unit, isWait, done, also, ms, rate }: State, widt
     count,
     '',
   ];
+  return barred(percent, tails, share, width, hasBar);
+}
+
+/** Behind the bar the longest tail that fits. */
+function barred(percent: string, tails: readonly string[], share: number, width: number, hasBar: boolean): string {
   if (!hasBar) return `${percent}: ${tails[0]}`;
   for (const tail of tails) {
     const rest = [percent, tail].filter(Boolean).join('  ');

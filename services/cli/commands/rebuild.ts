@@ -2,8 +2,8 @@ import type { FlowRebuild } from '#proto/eduk/flows/v1/flows';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
+import { following, type Stage } from '../progress.ts';
 
-const BAR = 24;
 /** Differences that a page of people shows. */
 const SHOWN = 20;
 const n = (count: bigint): number => Number(count);
@@ -27,28 +27,30 @@ const rebuildJson = (of: FlowRebuild, mend: boolean) => ({
   differences: of.differences.map(({ flowId, what, columns }) => ({ flowId, what, columns })),
 });
 
-const states: Readonly<Record<string, string>> = {
-  reading: 'of the log read',
-  comparing: 'compared',
-  confirming: 'looking again',
-  mending: 'mending',
+const STAGES: Readonly<Record<string, Stage>> = {
+  reading: { words: 'of the log read', unit: 'share' },
+  comparing: { words: 'of the flows compared', unit: 'share' },
+  // What is looked at twice is little.
+  confirming: { words: 'flows looked at again' },
+  mending: { words: 'flows mended' },
 };
+const WHOLE = 1000;
 
-/** One line that is written over: how far it is. */
-function bar({ state, permille, records, flows }: FlowRebuild): string {
-  const full = Math.round((permille / 1000) * BAR);
-  const share = state === 'reading' || state === 'comparing' ? `${Math.floor(permille / 10)} % ` : '';
-  return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}] ${share}${states[state] ?? state}  ${counted(records, 'record')}, ${counted(flows, 'flow')}`;
-}
-
+/** Follows it until it is done, and shows how far it is. */
 async function follow(call: Call, mend: boolean): Promise<FlowRebuild> {
-  const shows = call.streams.isTerminal === true && !call.json;
   let last: FlowRebuild | undefined;
-  for await (const { rebuild } of call.gateway().watch('rebuildFlows', { mend })) {
-    last = rebuild!;
-    if (shows) call.streams.err(`\r${bar(last)}\x1b[K`);
-  }
-  if (shows) call.streams.err('\r\x1b[K');
+  await following(call, STAGES['reading']!, async (progress) => {
+    let state = 'reading';
+    for await (const { rebuild } of call.gateway().watch('rebuildFlows', { mend })) {
+      last = rebuild!;
+      const stage = last.state === state ? undefined : STAGES[last.state];
+      state = last.state;
+      if (stage) progress.stage(stage);
+      if (STAGES[state]?.unit === 'share')
+        progress.set(last.permille, WHOLE, `${counted(last.records, 'record')}, ${counted(last.flows, 'flow')}`);
+      else progress.set(state === 'mending' ? n(last.mended) : differing(last));
+    }
+  });
   if (last?.state !== 'done')
     throw new Problem(
       'peer.unavailable',
