@@ -219,7 +219,7 @@ describe('flow rebuild', () => {
     answer('rebuildFlows', { rebuild: { ...rebuild, state: 'comparing', permille: 500 } });
     expect((await eduk('flow rebuild --json')).json.error.code).toBe('peer.unavailable');
     const { err } = await run('flow rebuild', gateway.env, '', true);
-    expect(err).toContain('[############------------] 50 % compared');
+    expect(err).toMatch(/\[#+-+\] 50 % {2}of the flows compared/);
   });
 });
 
