@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeConsoleLink, remedies } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
-import { Role } from '#proto/eduk/core/v1/party';
+import { Role, Service } from '#proto/eduk/core/v1/party';
 import { actions, openDoor, PAGES, PATHS, remediesNl } from '#services/console';
 import { Browser, keyOf } from './console.ts';
 import { newOin, newSchool, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
@@ -185,6 +185,10 @@ describe('what is asked', () => {
 
   test('a learner is asked for in a body, is found by the school’s own key, and is not in the answer', async () => {
     const one = await browser().signedIn(keyOf(at));
+    const nowhere = await one.post('/api/why', { school: newSchool(), learner: 'sleutel-van-Zoë' }, one.token);
+    expect(nowhere.body.code).toBe('state.missing');
+    expect(nowhere.text).not.toContain('sleutel');
+    await at.mandate(school, las.oin, [Service.SERVICE_ROSTER]);
     const { status, body, text } = await one.post('/api/why', { school, learner: 'sleutel-van-Zoë' }, one.token);
     expect([status, body.blockers[0].code]).toEqual([200, 'learner.unknown']);
     expect(text).not.toContain('sleutel');
