@@ -113,6 +113,10 @@ runs('freezes on the console', { timeout: 180_000 }, () => {
     await page.getByRole('link', { name: 'Naar de bevriezingen' }).click();
     await page.waitForURL('**/freezes');
     await go(`/freezes?school=${newSchool()}`, 'Bevriezingen');
+    await page.getByRole('alert').getByText('state.missing').waitFor();
+    const other = newSchool();
+    await at.party('De Dooi', [Role.ROLE_SCHOOL], other);
+    await go(`/freezes?school=${other}`, 'Bevriezingen');
     await page.getByText('Hiervan is niets bevroren.').waitFor();
   });
 
