@@ -1384,6 +1384,46 @@ describe('an endpoint of a mailbox that was not sent', () => {
     it.grant('b');
     expect(await sent(it)).toEqual(['b']);
   });
+
+  /** A mailbox that is not sent, and of which a mandate withholds all. */
+  const withheld = async (learners: readonly string[]) => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ENDED);
+    it.name(PLATFORM, []);
+    for (const learner of learners) it.grant(learner);
+    const numbers = learners.map((_, i) => BigInt(i + 1));
+    await it.client.parkRows({ partyOin: PLATFORM, service: SERVICE_ENTITLEMENT, numbers, code: 'mandate.ended' });
+    it.bench.advance(300_000);
+    return { ...it, nowMs: () => BigInt(it.bench.now()) };
+  };
+
+  test('counts what a mandate withholds among what is left, from now on and from a moment', async () => {
+    for (const isNow of [true, false]) {
+      const it = await withheld(['a', 'b']);
+      const fromMs = it.nowMs();
+      if (!isNow) {
+        it.bench.advance(300_000);
+        it.grant('c');
+      }
+      const messages = isNow ? 2n : 3n;
+      expect(await kept(it, [{ ...HOOK, fromMs }])).toMatchObject([{ messages, left: 2n }]);
+      it.name(PLATFORM, [{ ...HOOK, fromMs }]);
+      it.mandate(MANDATE_STATE_ACTIVE);
+      expect(await sent(it)).toEqual(isNow ? [] : ['c']);
+    }
+  });
+
+  test('sends what it was to leave once, and a mandate gives back, when it is named again with all that is kept', async () => {
+    const it = await withheld(['a']);
+    it.name(PLATFORM, [{ ...HOOK, fromMs: it.nowMs() }]);
+    await it.claim();
+    it.name(PLATFORM, []);
+    const all = { ...HOOK, fromMs: 0n };
+    expect(await kept(it, [all])).toMatchObject([{ messages: 1n, left: 0n }]);
+    it.name(PLATFORM, [all]);
+    it.mandate(MANDATE_STATE_ACTIVE);
+    expect(await sent(it)).toEqual(['a']);
+  });
 });
 
 /** What a receiver saw, and what is known of each sending. */
