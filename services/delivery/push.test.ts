@@ -1223,6 +1223,23 @@ describe('a mailbox that changes its endpoint', () => {
     expect((await claimed(it)).map((one) => [one.standard, keys(one)])).toEqual([[UWLR, ['c']]]);
   });
 
+  test('is found by the id of a request that went out over UWLR first, where nothing was known by it', async () => {
+    const it = reported();
+    const flows: string[] = [];
+    it.record('first');
+    const [first] = await it.claim(1);
+    for (const learner of ['a', 'b']) flows.push(it.record(learner));
+    await it.tell(it.answered(first!, 200));
+    const [over] = await it.claim();
+    it.register([{ standard: 'webhook-result', url: 'https://d.example/results' }]);
+    it.restart();
+    it.bench.advance(leaseMsOf(UWLR));
+    const [again] = await claimed(it);
+    expect(again).toMatchObject({ attemptId: over!.attemptId, standard: 'webhook-result' });
+    const { rows } = await it.client.findDelivered({ id: again!.attemptId, partyOin: DASHBOARD });
+    expect(rows.map(({ flowId }) => flowId).sort()).toEqual(flows.sort());
+  });
+
   test('that a mandate gives back later does not bring again what the other one brought', async () => {
     const it = pushed();
     it.mandate(MANDATE_STATE_ACTIVE);
