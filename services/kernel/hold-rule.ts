@@ -112,7 +112,9 @@ export function whyNot(
   if (rule.approvedMs === 0) return 'not_approved';
   if (Math.max(rule.fromMs, rule.approvedMs) > atMs) return 'not_begun';
   const isOther = ({ kind, yearGroups }: RuleAsk): boolean =>
-    kind === 'leavers' && rule.yearGroups.length > 0 && !yearGroups.every((one) => rule.yearGroups.includes(one));
+    kind === 'leavers' &&
+    rule.yearGroups.length > 0 &&
+    !yearGroups.every((one) => one !== '' && rule.yearGroups.includes(one));
   if (asks.some(isOther)) return 'other_year_groups';
   const after = spend(spent, asks).filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined);
   const share = Math.min(rule.mostPercent, mostOf(rule.kinds));
