@@ -235,9 +235,10 @@ function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): 
       changed(SENDERS);
     } else leaveEndpoint(unit, party.oin, standard);
   }
-  beginMoves(unit, party.oin, before, (standard) =>
-    Number(party.endpoints.find((one) => one.standard === standard)?.fromMs ?? 0n),
-  );
+  beginMoves(unit, party.oin, before, (standard) => {
+    const fromMs = party.endpoints.find((one) => one.standard === standard)?.fromMs;
+    return fromMs === undefined ? undefined : Number(fromMs);
+  });
   if (party.boardOin === '' || party.boardOin === board) return;
   for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
     if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);

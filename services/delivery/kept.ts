@@ -5,7 +5,7 @@ import type { Endpoint } from '#proto/eduk/core/v1/party';
 import type { KeptMail, ListKeptRequest, ListKeptResponse } from '#proto/eduk/delivery/v1/delivery';
 import { lastBefore } from './moves.ts';
 import { MAILBOXES, standardFor, standardsOf, takenOver, takerOf } from './standards.ts';
-import { attempts, heads, mail, parkedKeys, pushKeys } from './tables.ts';
+import { attempts, heads, mail, parkedKeys, parkedMail, pushKeys } from './tables.ts';
 
 /** Rows and keys that are counted one by one; beyond, numbers tell about how many there are. */
 const COUNTED = 5_000;
@@ -68,7 +68,11 @@ function keptOf(
   const parked = engine.list(parkedKeys, { equals: [party, service], limit: COUNTED });
   const waits = sum(waiting) + again.length;
   // What was taken over lies before what was not, so it is left where any of that is.
-  const left = rows.filter(({ number }) => number <= begin).length + (begin > 0 ? waits : 0);
+  const withheld = begin === 0 ? [] : engine.list(parkedMail, { equals: [party, service], limit: COUNTED });
+  const left =
+    rows.filter(({ first }) => first <= begin).length +
+    withheld.filter(({ first }) => first <= begin).length +
+    (begin > 0 ? waits : 0);
   const oldest = [rows[0]?.atMs, ...again.map(({ atMs }) => atMs), ...parked.map(({ sinceMs }) => sinceMs)];
   const times = oldest.filter((ms) => ms !== undefined);
   return {

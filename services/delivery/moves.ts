@@ -17,6 +17,7 @@ import {
   NEVER,
   type PushKeyRow,
   type PushMoveRow,
+  parkedMail,
   pushCursors,
   pushKeys,
   pushMoves,
@@ -42,24 +43,30 @@ export const stoodBefore = (unit: Pick<Writer, 'get'>, party: string): Map<numbe
 
 /**
  * Endpoints of a party changed: mailboxes that another standard takes now begin to move there. What was not sent begins where its party
- * said; `fromMs`: Unix milliseconds, 0 = with all that is kept.
+ * said; `fromMs`: Unix milliseconds, 0 = with all that is kept, undefined = nothing was said.
  */
 export function beginMoves(
   unit: Writer,
   party: string,
   before: ReadonlyMap<number, Stood>,
-  fromMs: (standard: string) => number,
+  fromMs: (standard: string) => number | undefined,
 ): void {
   for (const [service, { standard: had, isSent: wasSent }] of before) {
     const has = standardFor(unit, party, service);
     const head = unit.get(heads, party, service);
     // Without any mail nothing was taken over.
     if (has === undefined || head === undefined) continue;
-    const from = !wasSent && isSent(unit, party, service) ? fromMs(has) : 0;
-    const leaves = from > 0 ? lastBefore(unit, head, from) : 0;
-    if ((had === undefined || had === has) && leaves === 0) continue;
+    const from = !wasSent && isSent(unit, party, service) ? fromMs(has) : undefined;
+    const leaves = from ? lastBefore(unit, head, from) : 0;
     const move = unit.get(pushMoves, party, service);
     const source = had ?? has;
+    if (source === has && leaves === 0) {
+      // What was said before, about what a mandate gives back, counts no more.
+      const known = from === undefined ? undefined : unit.get(pushCursors, party, has, service);
+      if (known?.begin) unit.put(pushCursors, { ...known, begin: 0 });
+      if (from !== undefined && move) unit.put(pushMoves, { ...move, begin: 0 });
+      continue;
+    }
     const cursor = unit.get(pushCursors, party, source, service);
     unit.remove(pushCursors, party, source, service);
     // A move that was not over may have rows at both.
@@ -69,7 +76,7 @@ export function beginMoves(
       service,
       sources: leaves > 0 ? [...others, has] : others,
       after: Math.max(move?.after ?? cursor?.after ?? -1, leaves || -1),
-      begin: Math.max(move?.begin ?? cursor?.begin ?? 0, leaves),
+      begin: from === undefined ? (move?.begin ?? cursor?.begin ?? 0) : leaves,
       leaves: Math.max(move?.leaves ?? 0, leaves),
       at: [],
     });
@@ -79,7 +86,10 @@ export function beginMoves(
 /** Who says from when on as late as this means from now on. */
 const NOW_MS = 60_000;
 
-/** Number of the last row of a mailbox that arrived before a moment: what is parked lies between two rows that are there. */
+/** Parked rows of a mailbox that are looked at. */
+const PARKED_LOOKED_AT = 20_000;
+
+/** Number of the last row of a mailbox that first arrived before a moment, also where that is parked. */
 export function lastBefore(reader: Pick<Writer, 'get' | 'list' | 'now'>, head: Readonly<HeadRow>, ms: number): number {
   const { party, service, number, first } = head;
   const nextOf = (after: number) => reader.list(mail, { equals: [party, service], after: [after], limit: 1 })[0];
@@ -91,9 +101,13 @@ export function lastBefore(reader: Pick<Writer, 'get' | 'list' | 'now'>, head: R
     if (row === undefined || row.atMs >= ms) high = middle;
     else low = row.number;
   }
-  if (ms <= reader.now - NOW_MS) return low;
-  const next = nextOf(low);
-  return next === undefined ? number : next.number - 1;
+  const through = (nextOf(low)?.number ?? number + 1) - 1;
+  if (ms > reader.now - NOW_MS || through === low) return through;
+  // Between two rows that are there lies what is parked.
+  return reader
+    .list(parkedMail, { equals: [party, service], limit: PARKED_LOOKED_AT })
+    .filter(({ first, atMs }) => first <= through && atMs < ms)
+    .reduce((last, { first }) => Math.max(last, first), low);
 }
 
 /** What moves of a party, and when there is more to do about it. */

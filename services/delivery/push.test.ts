@@ -1223,6 +1223,23 @@ describe('a mailbox that changes its endpoint', () => {
     expect((await claimed(it)).map((one) => [one.standard, keys(one)])).toEqual([[UWLR, ['c']]]);
   });
 
+  test('is found by the id of a request that went out over UWLR first, where nothing was known by it', async () => {
+    const it = reported();
+    const flows: string[] = [];
+    it.record('first');
+    const [first] = await it.claim(1);
+    for (const learner of ['a', 'b']) flows.push(it.record(learner));
+    await it.tell(it.answered(first!, 200));
+    const [over] = await it.claim();
+    it.register([{ standard: 'webhook-result', url: 'https://d.example/results' }]);
+    it.restart();
+    it.bench.advance(leaseMsOf(UWLR));
+    const [again] = await claimed(it);
+    expect(again).toMatchObject({ attemptId: over!.attemptId, standard: 'webhook-result' });
+    const { rows } = await it.client.findDelivered({ id: again!.attemptId, partyOin: DASHBOARD });
+    expect(rows.map(({ flowId }) => flowId).sort()).toEqual(flows.sort());
+  });
+
   test('that a mandate gives back later does not bring again what the other one brought', async () => {
     const it = pushed();
     it.mandate(MANDATE_STATE_ACTIVE);
@@ -1383,6 +1400,46 @@ describe('an endpoint of a mailbox that was not sent', () => {
     it.mandate(MANDATE_STATE_ACTIVE);
     it.grant('b');
     expect(await sent(it)).toEqual(['b']);
+  });
+
+  /** A mailbox that is not sent, and of which a mandate withholds all. */
+  const withheld = async (learners: readonly string[]) => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ENDED);
+    it.name(PLATFORM, []);
+    for (const learner of learners) it.grant(learner);
+    const numbers = learners.map((_, i) => BigInt(i + 1));
+    await it.client.parkRows({ partyOin: PLATFORM, service: SERVICE_ENTITLEMENT, numbers, code: 'mandate.ended' });
+    it.bench.advance(300_000);
+    return { ...it, nowMs: () => BigInt(it.bench.now()) };
+  };
+
+  test('counts what a mandate withholds among what is left, from now on and from a moment', async () => {
+    for (const isNow of [true, false]) {
+      const it = await withheld(['a', 'b']);
+      const fromMs = it.nowMs();
+      if (!isNow) {
+        it.bench.advance(300_000);
+        it.grant('c');
+      }
+      const messages = isNow ? 2n : 3n;
+      expect(await kept(it, [{ ...HOOK, fromMs }])).toMatchObject([{ messages, left: 2n }]);
+      it.name(PLATFORM, [{ ...HOOK, fromMs }]);
+      it.mandate(MANDATE_STATE_ACTIVE);
+      expect(await sent(it)).toEqual(isNow ? [] : ['c']);
+    }
+  });
+
+  test('sends what it was to leave once, and a mandate gives back, when it is named again with all that is kept', async () => {
+    const it = await withheld(['a']);
+    it.name(PLATFORM, [{ ...HOOK, fromMs: it.nowMs() }]);
+    await it.claim();
+    it.name(PLATFORM, []);
+    const all = { ...HOOK, fromMs: 0n };
+    expect(await kept(it, [all])).toMatchObject([{ messages: 1n, left: 0n }]);
+    it.name(PLATFORM, [all]);
+    it.mandate(MANDATE_STATE_ACTIVE);
+    expect(await sent(it)).toEqual(['a']);
   });
 });
 

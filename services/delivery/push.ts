@@ -61,6 +61,7 @@ import {
   pushSchools,
   STOPPED,
   setAside,
+  sets,
 } from './tables.ts';
 
 /** How long a sender has an attempt for itself: its request, and 3 s before it. Keys of one that died wait for so long. */
@@ -779,7 +780,9 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   const started: Started[] = [];
   const take = (attempt: AttemptRow, rows: Started['rows']): void => {
     unit.put(attempts, attempt);
-    if (attempt.number === 1 && hasSetId(attempt)) noteSet(unit, attempt);
+    // One that goes on by another standard may have no row yet.
+    if (hasSetId(attempt) && (attempt.number === 1 || !unit.get(sets, party, attempt.attemptId)))
+      noteSet(unit, attempt);
     started.push({ attempt, url, isTrial: endpoint.rests > 0, rows });
     next = Math.min(next, attempt.leaseMs);
   };

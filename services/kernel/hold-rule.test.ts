@@ -46,6 +46,17 @@ describe('a rule lets go', () => {
     expect(why({}, [{ ...leavers(6), base: 1000 }], 50, once)).toBe('beyond_share');
   });
 
+  test('of year groups none who has no year group, also where it names an empty one', () => {
+    expect(why({ yearGroups: ['', '8'] }, [leavers(5, ['', '8'])])).toBe('other_year_groups');
+    expect(why({ yearGroups: ['', '8'] }, [leavers(5)])).toBe(undefined);
+  });
+
+  test('no more than its share of what is asked about, however large what it was first used for', () => {
+    const once = spend([], [{ ...leavers(10), base: 10_000 }]);
+    const ofFew = (count: number) => why({}, [leavers(count)], 50, once);
+    expect([ofFew(15), ofFew(16), ofFew(100)]).toEqual([undefined, 'beyond_share', 'beyond_share']);
+  });
+
   test('never more than a half of what is taken away, whatever it says', () => {
     expect(why({ mostPercent: 100 }, [leavers(51)])).toBe('beyond_share');
     const renames: RuleAsk = { ...leavers(100, []), kind: 'renames' };

@@ -112,11 +112,14 @@ export function whyNot(
   if (rule.approvedMs === 0) return 'not_approved';
   if (Math.max(rule.fromMs, rule.approvedMs) > atMs) return 'not_begun';
   const isOther = ({ kind, yearGroups }: RuleAsk): boolean =>
-    kind === 'leavers' && rule.yearGroups.length > 0 && !yearGroups.every((one) => rule.yearGroups.includes(one));
+    kind === 'leavers' &&
+    rule.yearGroups.length > 0 &&
+    !yearGroups.every((one) => one !== '' && rule.yearGroups.includes(one));
   if (asks.some(isOther)) return 'other_year_groups';
   const after = spend(spent, asks).filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined);
   const share = Math.min(rule.mostPercent, mostOf(rule.kinds));
-  if (after.some(({ count, base }) => count * 100 > base * share)) return 'beyond_share';
+  // What is asked may be of less than what the rule was first used for: another sender's, or another site's.
+  if ([...after, ...asks].some(({ count, base }) => count * 100 > base * share)) return 'beyond_share';
   if (rule.mostCount > 0 && after.some(({ count }) => count > rule.mostCount)) return 'beyond_count';
   return undefined;
 }

@@ -92,6 +92,26 @@ describe('a party', () => {
     expect(code(decideParty(undefined, without, nobody))).toBe('wire.invalid');
   });
 
+  test('loses an endpoint, and the others only begin where it says: none comes back that was taken away meanwhile', () => {
+    const [hook, order, roster] = ['webhook', 'webhook-order', 'webhook-roster'].map((standard) => ({
+      standard,
+      url: 'https://a.example/new',
+    }));
+    const named = PartySubmitted.fromPartial({
+      party: { oin: OIN, name: 'X', roles: [Role.ROLE_PLATFORM], endpoints: [order!, roster!] },
+    });
+    const { standing: first } = decideParty(undefined, named, nobody);
+    // As a door knew it a moment ago.
+    const asked = PartySubmitted.fromPartial({
+      party: {
+        oin: OIN,
+        endpoints: [hook!, { ...roster!, url: 'https://a.example/old' }].map((one) => ({ ...one, fromMs: 5n })),
+      },
+      withoutEndpoints: ['webhook-order'],
+    });
+    expect(decideParty(first, asked, nobody).standing?.party.endpoints).toEqual([{ ...roster, fromMs: 5n }]);
+  });
+
   test('named again gains roles, sectors and endpoints, and keeps what is not given', () => {
     const again = named({
       roles: [Role.ROLE_PLATFORM],

@@ -114,10 +114,10 @@ function mergeParty(before: Party | undefined, given: Party, without: ReadonlySe
     oin: given.oin,
     name: given.name || before.name,
     roles: sorted(new Set([...before.roles, ...given.roles])),
-    endpoints: byStandard(
-      before.endpoints.filter(({ standard }) => !without.has(standard)),
-      given.endpoints,
-    ),
+    endpoints:
+      without.size > 0
+        ? withoutThese(before.endpoints, without, given.endpoints)
+        : byStandard(before.endpoints, given.endpoints),
     boardOin: given.boardOin || before.boardOin,
     sectors: [...new Set([...before.sectors, ...given.sectors])].sort(),
     attributes: given.attributes.length > 0 ? [...new Set(given.attributes)].sort() : before.attributes,
@@ -125,6 +125,19 @@ function mergeParty(before: Party | undefined, given: Party, without: ReadonlySe
     requiresAcceptance: given.requiresAcceptance || before.requiresAcceptance,
   };
 }
+
+/** Where one is taken away, of the others is said from when mail is sent, and nothing else: another may have been taken away, or changed, meanwhile. */
+const withoutThese = (
+  before: readonly Endpoint[],
+  without: ReadonlySet<string>,
+  given: readonly Endpoint[],
+): Endpoint[] =>
+  before
+    .filter(({ standard }) => !without.has(standard))
+    .map((one) => {
+      const said = given.find(({ standard }) => standard === one.standard);
+      return said === undefined ? one : { ...one, fromMs: said.fromMs };
+    });
 
 const sorted = (roles: Set<Role>): Role[] => [...roles].sort((a, b) => a - b);
 

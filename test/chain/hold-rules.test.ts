@@ -106,6 +106,17 @@ test('what comes next goes at once, in all as much as the rule says; it is in th
   await at.operator.decideHold({ holdId: beyond.holdId, approve: false });
 });
 
+test('what stood already is named as it is, and not another rule of that reason', async () => {
+  const ruleIds: string[] = [];
+  for (const kinds of [['renames'], ['groups'], ['groups'], ['renames']]) {
+    const { rule } = await at.operator.setHoldRule({ ...leavers, reason: 'two-kinds', kinds });
+    ruleIds.push(rule!.ruleId);
+  }
+  const [renames, groups] = ruleIds;
+  expect(ruleIds).toEqual([renames, groups, groups, renames]);
+  for (const ruleId of [renames!, groups!]) await at.operator.endHoldRule({ ruleId });
+});
+
 const methodsOf = (leaves: { record: Uint8Array }[]): string[] =>
   leaves.map(({ record }) => AuditRecord.decode(record).method);
 

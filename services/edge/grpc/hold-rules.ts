@@ -111,6 +111,12 @@ async function ruleNamed(ruleId: string, { chain }: Door): Promise<HoldRule> {
   return rule;
 }
 
+/** As `parties` compares them: what was asked for stood already. */
+const isWordedAs = (one: HoldRule, rule: HoldRule): boolean =>
+  (['schoolOin', 'reason', 'untilMs', 'mostPercent', 'mostCount', 'waiting'] as const).every(
+    (name) => one[name] === rule[name],
+  ) && (['kinds', 'yearGroups'] as const).every((name) => one[name].join(' ') === rule[name].join(' '));
+
 export const holdRuleUnary = {
   setHoldRule: async (request: op.SetHoldRuleRequest, gate: Gate, caller: Caller): Promise<op.SetHoldRuleResponse> => {
     const { chain } = gate.door;
@@ -120,16 +126,7 @@ export const holdRuleUnary = {
     const decision = await decided(gate, flowId);
     const set = chain.holdRule(rule.ruleId);
     if (set || decision?.outcome !== 'HoldRuleChanged') return { flowId, decision, rule: set, unchanged: false };
-    const same = chain
-      .holdRules()
-      .find(
-        (one) =>
-          one.schoolOin === rule.schoolOin &&
-          one.reason === rule.reason &&
-          one.untilMs === rule.untilMs &&
-          one.mostPercent === rule.mostPercent &&
-          one.endedMs === 0n,
-      );
+    const same = chain.holdRules().find((one) => isWordedAs(one, rule) && one.endedMs === 0n);
     return { flowId, decision, rule: same, unchanged: true };
   },
   previewHoldRule: async (
