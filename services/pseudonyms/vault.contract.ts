@@ -831,6 +831,11 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       ]);
       expect(again).toMatchObject({ token: first.token });
       expect(Buffer.from(again.nameMark)).toEqual(Buffer.from(first.nameMark));
+      // Two replicas take them in an order of their own: what ended last is what is so, whole.
+      const either = (await revealOne(vault, first.token, first.nameMark)).person;
+      expect([Person.fromPartial(FAYE), Person.fromPartial({})]).toContainEqual(either);
+      const named = await identifyOne(vault, { eck: 'faye', person: FAYE });
+      expect([named.token, Buffer.from(named.nameMark)]).toEqual([first.token, Buffer.from(first.nameMark)]);
       expect((await revealOne(vault, first.token, first.nameMark)).person).toEqual(Person.fromPartial(FAYE));
       const [, , third] = await Promise.all([
         identifyOne(vault, { eck: 'faye', person: { ...FAYE, callName: 'Fay', email: 'a@b.example' } }),
@@ -839,7 +844,8 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       ]);
       // In whichever order they were taken: what is in memory is what is saved.
       const there = await revealOne(vault, first.token, third.nameMark);
-      expect(there.person).toMatchObject({ callName: 'F', familyName: '' });
+      expect(there.person?.familyName).toBe('');
+      expect(['F', '']).toContain(there.person?.callName);
       const reopened = await vault.reopen();
       expect(await revealOne(reopened, first.token, third.nameMark)).toEqual(there);
     });
