@@ -2,6 +2,7 @@
  * What differs between the versions of UWLR that are spoken here, and between the sets of fields of an answer: as tables, so
  * that reading, mapping, writing and the schemas have one list. 2.2.1 changed words of the agreement only; on the wire it is 2.2.
  */
+import { yearGroupCodes } from '#kernel';
 
 export type Version = '2.2' | '2.3';
 
@@ -37,7 +38,7 @@ export const versionOf = (xsdversie: string | undefined): Version | undefined =>
     : (Object.keys(versions) as Version[]).find((version) => versions[version].spoken.includes(xsdversie));
 
 /** Codes of jaargroep (UWLR 2.2 §3.3). */
-export const JAARGROEPEN: ReadonlySet<string> = new Set('B D 0 1 2 3 4 5 6 7 8 11 12 13 14 15 16 S V C N H'.split(' '));
+export const JAARGROEPEN = yearGroupCodes;
 
 /**
  * Which fields an answer may have. `smalle` and `lvs` are the profiles of the agreement (§3.4), the LVS-set without the part of

@@ -17,7 +17,7 @@ function flagUsage(name: string, { value, required, many }: Flag): string {
 
 /** All commands, or those of one group. */
 export function overview(commands: readonly Command[], group?: string): string {
-  const shown = commands.filter(({ name }) => group === undefined || name.split(' ')[0] === group);
+  const shown = commands.filter(({ name }) => group === undefined || name === group || name.startsWith(`${group} `));
   return [
     group === undefined ? 'eduk: operate the Edu-K chain integration gateway.' : `eduk ${group}:`,
     '',

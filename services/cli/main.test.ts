@@ -824,7 +824,7 @@ describe('rules of holds', () => {
   test('hold rule list, approve and end', async () => {
     const names = [{ oin: rule().schoolOin, name: 'De Es' }];
     answer('listHoldRules', { rules: [{ rule: rule(), state: 'stands', released: 2 }], names });
-    expect((await eduk('hold rule list')).out).toMatch(/year-end-2027 +De Es .* stands +2 +r-1/);
+    expect((await eduk('hold rule list')).out).toMatch(/r-1 +De Es .* stands +2\nyear-end-2027/);
     expect((await eduk('hold rule list --json')).json).toMatchObject({
       rules: [{ state: 'stands', released: 2, schoolName: 'De Es', by: 'operator', mostCount: 90 }],
     });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { everywhere } from './command.ts';
 import { commands, later } from './commands/index.ts';
+import { overview } from './help.ts';
 import { distance, parse, wantsJson } from './parse.ts';
 import { Problem } from './problem.ts';
 
@@ -128,6 +129,10 @@ test('what later versions have is said to be missing, not mistaken for another c
 test('a group or nothing asks for an overview; help is found anywhere', () => {
   expect(read('')).toMatchObject({ kind: 'overview', asked: false });
   expect(read('party')).toMatchObject({ kind: 'overview', group: 'party', asked: false });
+  for (const words of ['hold rule', 'help hold rule', 'hold rule --help'])
+    expect(read(words)).toMatchObject({ kind: 'overview', group: 'hold rule' });
+  expect(overview(commands, 'hold rule')).toContain('hold rule end');
+  expect(overview(commands, 'hold rule')).not.toContain('hold list');
   expect(read('party --help')).toMatchObject({ kind: 'overview', group: 'party', asked: true });
   expect(read('help party add')).toMatchObject({ kind: 'help', command: { name: 'party add' } });
   expect(read('party add --oin --help')).toMatchObject({ kind: 'help', command: { name: 'party add' } });

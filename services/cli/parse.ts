@@ -46,6 +46,9 @@ export function parse(argv: readonly string[], commands: readonly Command[], lat
       if (at >= 0) return parse([first, rest[at]!.slice(2), ...rest.toSpliced(at, 1)], commands, later);
       return { kind: 'overview', group: first, asked: helped };
     }
+    // Words that begin commands are a group too: `eduk hold rule`.
+    const group = words.join(' ');
+    if (commands.some(({ name }) => name.startsWith(`${group} `))) return { kind: 'overview', group, asked: helped };
     throw unknownCommand(`${first} ${second}`, commands, later);
   }
   if (helped) return { kind: 'help', command };

@@ -42,6 +42,14 @@ test('an id stays whole while other columns can give way, so that it can be copi
   expect(table(['school', 'services', 'state', 'autorisatiesleutel'], [row])).toContain(key);
 });
 
+test('an id in the first column stays whole, whatever stands beside it', () => {
+  const id = '01a206e7-fe49-72dd-9a63-0f92d265dea4';
+  const [, line] = table(['flow', 'about', 'by', 'state'], [[id, 'x'.repeat(36), 'y'.repeat(40), 'waiting']]).split(
+    '\n',
+  );
+  expect(line).toMatch(new RegExp(`^${id} `));
+});
+
 test('nothing a terminal would obey is printed', () => {
   expect(table(['a'], [['x\u001b[2Jy\u0007']])).toBe('A\nx [2Jy');
   expect(list([['a', '\u009b31m']])).not.toMatch(/\u009b/);

@@ -98,7 +98,13 @@ const unbroken = (text: string): string[] => text.split(/[ \n]|(?<=\/)/).filter(
 function squeeze(natural: readonly number[], whole: readonly number[], room: number): number[] {
   const widths = [...natural];
   let over = widths.reduce((sum, width) => sum + width, 0) - room;
-  for (const floors of [whole.map((word) => Math.max(word, NARROWEST)), whole.map(() => NARROWEST)])
+  const kept = whole.map((word) => Math.max(word, NARROWEST));
+  // What a row is called, in its first column, is cut last.
+  for (const floors of [
+    kept,
+    kept.map((word, i) => (i === 0 ? Math.min(word, WHOLE) : NARROWEST)),
+    kept.map(() => NARROWEST),
+  ])
     while (over > 0) {
       const widest = Math.max(...widths.filter((width, i) => width > floors[i]!));
       if (widest < NARROWEST) break;

@@ -112,3 +112,8 @@ export function dutchMoment(text: string, last = false): number | undefined {
   const found = HOURS.map((hours) => utc - hours * 3_600_000).filter((ms) => dutchMinute(ms) === text);
   return (last ? found.at(-1) : found[0]) ?? utc - 3_600_000;
 }
+
+/** Codes of year groups, as all standards of the chain have them (EDEXML, jaargroep). */
+export const yearGroupCodes: ReadonlySet<string> = new Set(
+  'B D 0 1 2 3 4 5 6 7 8 11 12 13 14 15 16 S V C N H'.split(' '),
+);

@@ -1435,7 +1435,9 @@ function saveRow(
       endHold(unit, school, event.value.holdId, event.value.approved ? 'approved' : 'rejected');
       return;
     case 'RosterRefused':
-      if (event.value.holdId !== '') endHold(unit, school, event.value.holdId, 'rejected');
+      // Nobody rejected what a newer roster took the place of.
+      if (event.value.holdId !== '')
+        endHold(unit, school, event.value.holdId, event.value.code === 'state.conflict' ? 'superseded' : 'rejected');
   }
 }
 

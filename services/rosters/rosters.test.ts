@@ -410,10 +410,10 @@ describe('a held roster', () => {
   test('replaced by a newer one', async () => {
     const b = schoolThatGot(cut, { ...cut, madeAt: '2026-11-22T09:30:00Z' });
     const { holds } = await holdsOf(b, true);
-    expect(holds.map(({ state }) => state).sort()).toEqual(['rejected', 'waiting']);
-    const rejected = holds.find(({ state }) => state === 'rejected')!;
+    expect(holds.map(({ state }) => state).sort()).toEqual(['superseded', 'waiting']);
+    const older = holds.find(({ state }) => state === 'superseded')!;
     expect(b.events('RosterRefused')).toMatchObject([
-      { flowId: rejected.flowId, value: { holdId: rejected.holdId, code: 'state.conflict' } },
+      { flowId: older.flowId, value: { holdId: older.holdId, code: 'state.conflict' } },
     ]);
     push(b, { ...whole, madeAt: '2026-11-22T09:40:00Z' });
     expect((await holdsOf(b)).holds).toEqual([]);

@@ -141,7 +141,7 @@ export interface HoldRow {
   byOin: string;
   flowId: string;
   reason: string;
-  /** `waiting`, `approved` or `rejected`. */
+  /** `waiting`, `approved`, `rejected` or `superseded` (by a newer roster). */
   state: string;
   sinceMs: number;
   madeMs: number;

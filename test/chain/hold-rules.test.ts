@@ -170,5 +170,8 @@ test('withdrawals go by a rule of their own; ended, what comes waits again', asy
     ['approved', 'beyond_share'],
   ]);
   expect((await refusedCall(at.operator.endHoldRule({ ruleId: 'nobody' }))).code).toBe('state.missing');
+  expect((await refusedCall(at.operator.listHoldRules({ schoolOin: newSchool() }))).code).toBe('state.missing');
+  const nowhere = await refusedCall(at.operator.setHoldRule({ ...leavers, yearGroups: ['9'] }));
+  expect([nowhere.code, nowhere.where]).toEqual(['wire.invalid', ['year_groups']]);
   expect(await standing()).toBe(13);
 });

@@ -183,13 +183,12 @@ const states: Readonly<Record<string, string>> = {
 const row =
   (names: readonly PartyName[]) =>
   ({ rule, state, released }: HoldRuleView) => [
-    rule!.reason,
+    `${rule!.ruleId}\n${rule!.reason}`,
     scopeWords(rule!, names),
     boundWords(rule!),
     dutchTime(rule!.endedMs || rule!.untilMs),
     states[state] ?? state,
     String(released),
-    rule!.ruleId,
   ];
 
 export const listHoldRules: Command = {
@@ -207,7 +206,7 @@ export const listHoldRules: Command = {
       text:
         rules.length === 0
           ? 'No rule lets anything go.'
-          : table(['rule', 'of', 'lets go', 'until', 'state', 'released', 'id'], rules.map(row(names))),
+          : table(['rule', 'of', 'lets go', 'until', 'state', 'released'], rules.map(row(names))),
     };
   },
 };

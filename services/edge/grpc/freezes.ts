@@ -18,6 +18,7 @@ import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { endFreeze, setFreeze } from '../intake/freezes.ts';
 import { requireKnown } from '../reads/known.ts';
+import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
 import { decisionOf } from './decision.ts';
 import { personOf } from './merges.ts';
@@ -48,7 +49,8 @@ async function checkScope({ schoolOin, partyOin, all }: op.SetFreezeRequest, { c
   if (!isKnown()) await chain.refresh();
   if (isKnown()) return;
   const where = schoolOin !== '' && !chain.knowsSchool(schoolOin) ? 'school_oin' : 'party_oin';
-  throw new GatewayError('state.missing', 'Nobody is known under this OIN.', { where });
+  const isSchool = where === 'school_oin';
+  throw new GatewayError('state.missing', isSchool ? SCHOOL_UNKNOWN : 'Nobody is known under this OIN.', { where });
 }
 
 const stateOf = (freeze: Freeze, now: number): string => {

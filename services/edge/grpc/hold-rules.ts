@@ -11,12 +11,15 @@ import {
   type Spent,
   spend,
   whyNot,
+  yearGroupCodes,
 } from '#kernel';
 import { HoldRule, type HoldRuling } from '#proto/eduk/core/v1/party';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { approveHoldRule, endHoldRule, setHoldRule } from '../intake/hold-rules.ts';
+import { requireKnown } from '../reads/known.ts';
+import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
 import { decisionOf } from './decision.ts';
 import { momentOf } from './freezes.ts';
@@ -37,6 +40,8 @@ async function ruleOf(request: op.SetHoldRuleRequest, { chain, clock }: Door): P
   if (kinds.length === 0 || kinds.some((kind) => !(holdRuleKinds as readonly string[]).includes(kind)))
     throw wrong(`Say what it lets go: ${holdRuleKinds.join(', ')}.`, 'kinds');
   if (yearGroups.length > 0 && !kinds.includes('leavers')) throw wrong('Year groups are of leavers.', 'year_groups');
+  if (yearGroups.some((code) => !yearGroupCodes.has(code)))
+    throw wrong(`No year group has this code. There are ${[...yearGroupCodes].join(', ')}.`, 'year_groups');
   const most = mostOf(kinds);
   if (mostPercent < 1 || mostPercent > most)
     throw wrong(`A rule lets go 1 to ${most} percent of a school.`, 'most_percent');
@@ -48,7 +53,7 @@ async function ruleOf(request: op.SetHoldRuleRequest, { chain, clock }: Door): P
   if (untilMs - Math.max(fromMs, now) > LONGEST_RULE_MS) throw wrong('A rule stands 60 days at most.', 'until');
   const isKnown = () => schoolOin === '' || chain.knowsSchool(schoolOin);
   if (!isKnown()) await chain.refresh();
-  if (!isKnown()) throw new GatewayError('state.missing', 'Nobody is known under this OIN.', { where: 'school_oin' });
+  if (!isKnown()) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   return HoldRule.fromPartial({
     ...{ ruleId: newId(), schoolOin, mostPercent, mostCount, reason, waiting },
     ...{ kinds: [...new Set(kinds)].sort(), yearGroups: [...new Set(yearGroups)].sort() },
@@ -157,6 +162,7 @@ export const holdRuleUnary = {
       .holdRules()
       .map((rule) => ({ rule, state: stateOfRule(rule, clock.now()) }))
       .filter(({ rule, state }) => isOf(rule) && (request.past || (state !== 'over' && state !== 'ended')));
+    if (shown.length === 0) await requireKnown({ door }, { partyOin: '', schoolOin: request.schoolOin });
     const released = new Map<string, number>();
     if (shown.length > 0)
       for (const { ruling } of await heldFor(request.schoolOin, door))

@@ -351,10 +351,12 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
  * thing the next time, so each is a message of its own. Faults: state.conflict.
  */
 function requireOpen({ state }: { state: string }): void {
+  const conflict = (told: string) => new GatewayError('state.conflict', told, { where: 'hold_id' });
   if (state === 'waiting') return;
-  throw new GatewayError('state.conflict', `This hold was ${state === 'approved' ? 'approved' : 'rejected'} before.`, {
-    where: 'hold_id',
-  });
+  if (state === 'superseded')
+    throw conflict('A newer roster has taken the place of this one: eduk hold list shows what waits.');
+  if (state === 'ended') throw conflict('Nothing of this hold is left: all of it ended by itself.');
+  throw conflict(`This hold was ${state === 'approved' ? 'approved' : 'rejected'} before.`);
 }
 
 const decideChange = (byPerson: string, messages: number[]): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({

@@ -349,7 +349,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       where: 'order_id',
     });
   // Of a school that nobody knows nothing else is to be said: neither who sells to it is at fault, nor it by having no mandate.
-  const isBare = found.every(({ code }) => code.endsWith('.unknown') || code === 'mandate.missing');
+  const isBare = found.every(({ code }) => /^peer\.|\.unknown$|^mandate\.missing$/.test(code));
   if (caller.kind === 'operator' && isBare && orders.length === 0 && entitlements.length === 0)
     await requireKnown(gate, { partyOin: '', schoolOin: school });
   const { blockers, earlier } = inOrder(found, gate, school);

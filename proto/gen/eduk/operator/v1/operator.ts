@@ -2323,7 +2323,7 @@ export interface RuledHold {
   schoolName: string;
   /** Why it is held. */
   reason: string;
-  /** `waiting`, `approved`, `rejected` or `ended`. */
+  /** `waiting`, `approved`, `rejected`, `superseded` (a newer roster took its place) or `ended`. */
   state: string;
   sinceMs: bigint;
   asks: HoldAsk[];

@@ -112,7 +112,7 @@ export interface Hold {
   sinceMs: bigint;
   byOin: string;
   flowId: string;
-  /** `waiting`, `approved`, `rejected`. */
+  /** `waiting`, `approved`, `rejected`, or `superseded`: a newer roster took its place. */
   state: string;
   /** At most 50. */
   learnersLeaving: string[];
