@@ -328,8 +328,13 @@ test.skipIf(missing !== undefined)('killed while it sends, another goes on where
     again: await replayOf(again!),
     hanging: [...hangs!.receiver.requests],
     leases: new Map(
-      (await rowsOf('attempts', hangs!)).flatMap(({ members, leaseMs }) =>
-        (JSON.parse(members as string) as { eventId: string }[]).map(({ eventId }) => [eventId, Number(leaseMs)]),
+      (await rowsOf('attempts', hangs!)).flatMap(({ members, leaseMs, started }) =>
+        started === '1'
+          ? (JSON.parse(members as string) as { eventId: string }[]).map(({ eventId }): [string, number] => [
+              eventId,
+              Number(leaseMs),
+            ])
+          : [],
       ),
     ),
   };
@@ -375,9 +380,13 @@ test.skipIf(missing !== undefined)('killed while it sends, another goes on where
   // What was under way comes again under its own id, once its lease is over; nothing else that was answered does.
   await hasAll(hangs!);
   const since = hangs!.receiver.requests.slice(before.hanging.length);
-  for (const { webhookId, events } of before.hanging) {
+  // On a slow machine the time for an answer may be over before the kill: what was no longer under way is none of these.
+  const asked = new Map(before.hanging.flatMap(({ webhookId, events }) => events.map(({ id }) => [id, webhookId])));
+  for (const [id, webhookId] of asked) {
+    const lease = before.leases.get(id);
+    if (lease === undefined) continue;
     expect(since.map((one) => one.webhookId)).toContain(webhookId);
-    for (const { id } of events) expect(againMs.get(id)).toBeGreaterThanOrEqual(before.leases.get(id)!);
+    expect(againMs.get(id)).toBeGreaterThanOrEqual(lease);
   }
   expect(hangs!.receiver.repeatsAfterAnswer).toBe(0);
 
