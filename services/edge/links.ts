@@ -15,16 +15,19 @@ import type { Services } from './submission.ts';
 /** Metadata of gRPC: as who has this link. Only the operator's key may say so, and it then may less. */
 export const LINK = 'eduk-link';
 
-/** A page that may be shared: the parts of its query, and what it asks. Lists of everybody, and what is decided, are not. */
+/**
+ * A page that may be shared: the parts of its query, and what it asks. Lists of everybody, and what is decided, are not. The parts are those
+ * that the console's page has, but `by`: the search for a learner, and classes, are for who signs in.
+ */
 interface Shared {
   query: readonly string[];
   asks: readonly string[];
 }
 export const sharedPages: Readonly<Record<string, Shared>> = {
   '/flow': { query: ['id', 'party', 'reference'], asks: ['showFlow', 'whyBlocked', 'listParties'] },
-  '/flows': { query: ['q', 'school', 'party', 'state', 'before'], asks: ['listFlows'] },
-  '/readiness': { query: ['school', 'party', 'first'], asks: ['showReadiness'] },
-  '/preflight': { query: ['school', 'party', 'day'], asks: ['showPreflight'] },
+  '/flows': { query: ['q', 'school', 'party', 'state', 'from', 'until', 'after'], asks: ['listFlows'] },
+  '/readiness': { query: ['school', 'first', 'party', 'cursor', 'product'], asks: ['showReadiness'] },
+  '/preflight': { query: ['school', 'day', 'party', 'cursor'], asks: ['showPreflight'] },
   '/launches': { query: ['day'], asks: ['showLaunches'] },
   '/party': {
     query: ['oin', 'from', 'to'],

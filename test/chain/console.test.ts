@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { makeConsoleLink, remedies } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { actions, openDoor, PAGES, PATHS, remediesNl } from '#services/console';
+import { actions, openDoor, PAGES, PATHS, PLACES, remediesNl } from '#services/console';
 import { Browser, keyOf } from './console.ts';
 import { newOin, newSchool, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 import { type StandInProvider, startProvider } from './provider.ts';
@@ -268,6 +268,21 @@ describe('a link to one page', () => {
     expect(
       (await operator.post('/api/links/make', { to: '/flows?q=order-1', hours: '1' }, operator.token)).status,
     ).toBe(200);
+  });
+
+  test('carries every part of a query that its page has, but who is looked for and classes', async () => {
+    const operator = await browser().signedIn(keyOf(at));
+    const code = async (page: string, names: readonly string[]): Promise<string | undefined> => {
+      const to = `${page}?${names.map((name) => `${name}=1`).join('&')}`;
+      return (await operator.post('/api/links/make', { to, hours: '1' }, operator.token)).body.code;
+    };
+    const all = [...new Set(Object.values(PLACES).flat())];
+    for (const page of ['/flow', '/flows', '/readiness', '/preflight', '/launches', '/party']) {
+      const own = PLACES[page]!.filter((name) => name !== 'by');
+      expect([page, await code(page, own)]).toEqual([page, undefined]);
+      for (const name of all.filter((one) => !own.includes(one)))
+        expect([page, name, await code(page, [name])]).toEqual([page, name, 'wire.invalid']);
+    }
   });
 
   const opened = async (given: { link: string; secret: string }) => {
