@@ -132,6 +132,7 @@ test('a group or nothing asks for an overview; help is found anywhere', () => {
   for (const words of ['hold rule', 'help hold rule', 'hold rule --help'])
     expect(read(words)).toMatchObject({ kind: 'overview', group: 'hold rule' });
   expect(overview(commands, 'hold rule')).toContain('hold rule end');
+  expect(refused('hold rule ad')).toContain('no command hold rule ad; did you mean hold rule add?');
   expect(overview(commands, 'hold rule')).not.toContain('hold list');
   expect(read('party --help')).toMatchObject({ kind: 'overview', group: 'party', asked: true });
   expect(read('help party add')).toMatchObject({ kind: 'help', command: { name: 'party add' } });

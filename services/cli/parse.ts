@@ -47,9 +47,10 @@ export function parse(argv: readonly string[], commands: readonly Command[], lat
       return { kind: 'overview', group: first, asked: helped };
     }
     // Words that begin commands are a group too: `eduk hold rule`.
-    const group = words.join(' ');
-    if (commands.some(({ name }) => name.startsWith(`${group} `))) return { kind: 'overview', group, asked: helped };
-    throw unknownCommand(`${first} ${second}`, commands, later);
+    const group = `${first} ${second}`;
+    if (!commands.some(({ name }) => name.startsWith(`${group} `))) throw unknownCommand(group, commands, later);
+    if (words.length === 2) return { kind: 'overview', group, asked: helped };
+    throw unknownCommand(`${group} ${words[2]}`, commands, later);
   }
   if (helped) return { kind: 'help', command };
   return {
@@ -190,8 +191,9 @@ function unknownCommand(typed: string, commands: readonly Command[], later: read
   const known = later.find((name) => name === typed || name === first);
   if (known !== undefined) return misuse(`This version does not have eduk ${known} yet; see eduk --help.`);
   const groups = [...new Set(commands.map(({ name }) => name.split(' ')[0]!))];
-  const longer = commands.find(({ name }) => name.startsWith(`${typed} `));
-  if (longer && typed !== first) return misuse(`There is no command ${shown(typed)}${suggestion(longer.name)}`);
+  // Of three words the first two begin a command.
+  const inner = typed.split(' ').slice(0, 2).join(' ');
+  const within = inner === typed ? undefined : commands.find(({ name }) => name.startsWith(`${inner} `));
   // The second word may be an argument, so it counts only where a group of this name has commands.
   const near = groups.includes(first)
     ? nearest(
@@ -202,7 +204,9 @@ function unknownCommand(typed: string, commands: readonly Command[], later: read
         typed,
         commands.map(({ name }) => name),
       ) || nearest(first, groups);
-  return misuse(`There is no command ${shown(groups.includes(first) ? typed : first)}${suggestion(near)}`);
+  return misuse(
+    `There is no command ${shown(groups.includes(first) ? typed : first)}${suggestion(near || (within?.name ?? ''))}`,
+  );
 }
 
 const suggestion = (near: string): string => (near === '' ? '; see eduk --help.' : `; did you mean ${near}?`);
