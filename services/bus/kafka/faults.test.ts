@@ -27,6 +27,8 @@ interface Load {
   driver: KafkaDriver;
   ledger: Ledger;
   troubles: ReaderTrouble[];
+  /** Requests without a good outcome until now, by code. */
+  failures(): string;
   /** Waits until nothing has failed for half a second. */
   calm(): Promise<void>;
   /** Ends the writing, waits until all that was acknowledged has come, and says how it went. */
@@ -63,11 +65,12 @@ async function load(
     onTrouble: (trouble) => troubles.push(trouble),
   });
   const writing = write(driver.producer(), lanes, ledger, shape);
-  await until('it runs', () => ledger.total > 500 && ledger.arrived.size === 4, 60_000);
+  await until('it runs', () => ledger.total > 500 && ledger.marks().size === 2 * lanes.length, 60_000);
   return {
     driver,
     ledger,
     troubles,
+    failures: () => [...writing.report.failures].map(([code, count]) => `${count} ${code}`).join(', '),
     async calm() {
       const failed = () => [...writing.report.failures.values()].reduce((sum, count) => sum + count, 0);
       let [before, since] = [failed(), performance.now()];
@@ -97,11 +100,15 @@ const loads = (kafka: LocalKafka, replication: number, configs: Record<string, s
 /** Until writing and reading have gone on in every lane since now; how long that took, in milliseconds. */
 const wellAgain = (all: readonly Load[], withinMs: number): Promise<number[]> =>
   Promise.all(
-    all.map(async ({ ledger }) => {
+    all.map(async ({ driver, ledger, troubles, failures }) => {
       const from = Date.now();
-      const now = () => [...ledger.acknowledged.values(), ...ledger.arrived.values()];
-      const before = now();
-      await until('every lane goes on', () => now().every((number, at) => number > before[at]! + 40), withinMs);
+      const since = ledger.marks();
+      await until('every lane goes on', () => ledger.behind(since).length === 0, withinMs).catch((error: Error) => {
+        const told = troubles.slice(-4).map(({ error: { code, message } }) => `${code} ${message}`);
+        throw new Error(
+          `${error.message}; ${driver.name}: ${ledger.behind(since).join(', ')}; ${failures()}; ${told.join(', ')}`,
+        );
+      });
       return Date.now() - from;
     }),
   );
@@ -116,11 +123,10 @@ async function settled(
   const then = await wellAgain(all, withinMs);
   const wellMs = before ?? then;
   return Promise.all(
-    all.map(async ({ driver, ledger, troubles, settle }, at) => {
+    all.map(async ({ driver, ledger, troubles, failures, settle }, at) => {
       const report = await settle();
-      const failures = [...report.failures].map(([code, count]) => `${count} ${code}`).join(', ');
       process.stdout.write(
-        `${what}, ${driver.name}: ${ledger.total} acknowledged, ${ledger.repeats} repeats, well after ${wellMs[at]} ms, ${troubles.length} troubles, ${failures}\n`,
+        `${what}, ${driver.name}: ${ledger.total} acknowledged, ${ledger.repeats} repeats, well after ${wellMs[at]} ms, ${troubles.length} troubles, ${failures()}\n`,
       );
       return report;
     }),

@@ -36,6 +36,22 @@ export class Ledger {
       .map(([lane, number]) => `${lane}: ${this.arrived.get(lane) ?? 0} of ${number}`);
   }
 
+  /** How far writing and reading are in each lane; a lane of which nothing is known yet is not in it. */
+  marks(): Map<string, number> {
+    const of = (what: string, numbers: ReadonlyMap<string, number>) =>
+      [...numbers].map(([lane, number]) => [`${lane} ${what}`, number] as const);
+    return new Map([...of('written', this.acknowledged), ...of('read', this.arrived)]);
+  }
+
+  /** What has not gone on by `least` since these marks. What has no mark then, or none now, counts from nothing. */
+  behind(since: ReadonlyMap<string, number>, least = 40): string[] {
+    const now = this.marks();
+    return [...new Set([...since.keys(), ...now.keys()])]
+      .map((mark) => [mark, since.get(mark) ?? 0, now.get(mark) ?? 0] as const)
+      .filter(([, before, after]) => after <= before + least)
+      .map(([mark, before, after]) => `${mark}: ${before}, now ${after}`);
+  }
+
   get total(): number {
     return [...this.acknowledged.values()].reduce((sum, number) => sum + number, 0);
   }
