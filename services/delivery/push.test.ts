@@ -8,7 +8,7 @@ import { FIRST_WIDTH, LONGEST_TRY_MS, MOST_FAILURES, MOST_REPEATS, SCHOOL_WAIT_M
 import { delivery } from './index.ts';
 import { LEASE_MS, leaseMsOf, partsOf } from './push.ts';
 import { MAILBOXES, STANDARDS, standardsOf } from './standards.ts';
-import { attempts, endpoints, outcomes, pushKeys, pushMoves, pushSchools, setAside } from './tables.ts';
+import { attempts, endpoints, NEVER, outcomes, pushKeys, pushMoves, pushSchools, setAside } from './tables.ts';
 
 const SCHOOL = '0000000700012AB00000';
 const OTHER_SCHOOL = '0000000700034CD00000';
@@ -1164,6 +1164,32 @@ describe('a mailbox that changes its endpoint', () => {
     // What the first one says now is late.
     await it.tell(it.answered(first!, 422));
     expect(await it.rowsOf(pushKeys)).toEqual([]);
+  });
+
+  test.each([
+    ['is sent nowhere now', [{ ...OWN, url: 'none' }]],
+    ['is sent nowhere now, by the same name', [{ ...HOOK, url: 'none' }]],
+    ['has no endpoint any more', []],
+  ])('and %s lets go of what a dead sender had once its lease is over, though nobody comes by', async (_, to) => {
+    const it = pushed();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.name(PLATFORM, [HOOK]);
+    const { flowId } = it.grant('a');
+    const [first] = await it.claim();
+    const stateOf = async () => (await it.client.flowRows({ flowId })).deliveries[0]!.state;
+    it.name(PLATFORM, to);
+    it.restart();
+    expect(await claimed(it)).toEqual([]);
+    expect(await stateOf()).toBe('sending');
+    it.bench.advance(LEASE_MS);
+    expect(await claimed(it)).toEqual([]);
+    expect(await it.rowsOf(pushMoves)).toEqual([]);
+    expect(await it.rowsOf(attempts)).toMatchObject([{ attemptId: first!.attemptId, started: 0 }]);
+    expect(await stateOf()).toBe('waiting');
+    // And nobody comes by again for nothing.
+    for (const { dueMs } of await it.rowsOf(endpoints)) expect(dueMs).toBe(NEVER);
+    it.name(PLATFORM, [HOOK]);
+    expect(await claimed(it)).toMatchObject([{ attemptId: first!.attemptId, number: 2, url: HOOK.url }]);
   });
 
   test('hears what became of it in the call in which it would move, also when its lease has passed', async () => {

@@ -121,7 +121,7 @@ export function takeEndpoint(
     replay: STANDARDS.map((one) => unit.get(endpoints, party, one)?.replay).find((job) => job) ?? '',
   };
   if (named === NOT_SENT) {
-    unit.put(endpoints, { ...known, ...limits, url: '', none: 1, gone: 1, full: 0, dueMs: NEVER });
+    unit.put(endpoints, { ...known, ...limits, url: '', none: 1, gone: 1, full: 0, dueMs: unit.now });
     return;
   }
   const url = named;
@@ -145,7 +145,7 @@ export function takeEndpoint(
 export function leaveEndpoint(unit: Writer, party: string, standard: string): void {
   const row = unit.get(endpoints, party, standard);
   if (row !== undefined && (row.url !== '' || row.none))
-    unit.put(endpoints, { ...row, url: '', none: 0, gone: 1, full: 0, dueMs: NEVER });
+    unit.put(endpoints, { ...row, url: '', none: 0, gone: 1, full: 0, dueMs: unit.now });
 }
 
 /** What became of an attempt, as its sender tells it. */
@@ -765,16 +765,24 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   let underWay = 0;
   let repeats = 0;
   let next = NEVER;
+  let leasesMs = NEVER;
   for (const attempt of standing) {
     for (const key of keysOf(attempt)) busy.add(laneName(laneOf(attempt, key)));
     if (isUnderWay(unit, attempt, call)) {
       underWay += 1;
       if (attempt.failures > 0) repeats += 1;
-      next = Math.min(next, Math.max(now + AGAIN_WAIT_MS, Math.min(attempt.leaseMs, now + leaseMs)));
+      leasesMs = Math.min(leasesMs, Math.max(now + AGAIN_WAIT_MS, Math.min(attempt.leaseMs, now + leaseMs)));
     } else if (moving.services.has(attempt.service)) continue;
     else if (attempt.started || isPast(attempt, now)) ready.push(attempt);
     else next = Math.min(next, attempt.leaseMs);
   }
+  next = Math.min(next, leasesMs);
+  // Nothing is sent there: what a sender that died had does not stay with it.
+  if (endpoint.gone)
+    for (const attempt of ready) {
+      const left = attempt.stopped?.length ? stopKeys(unit, attempt, UNKNOWN, call) : attempt;
+      if (left.started && left.members.length > 0) unit.put(attempts, { ...left, started: 0, leaseMs: now });
+    }
   const own = Math.max(OWN_PLACES - underWay, call.left - KEPT_FREE, 0);
   let room = Math.min(own, roomOf(endpoint, underWay, now));
   const started: Started[] = [];
@@ -984,7 +992,8 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   if (room === 0) next = Math.min(next, paced.nextMs ?? NEVER);
   const rests = endpoint.restUntilMs > now && room === 0 && underWay === 0;
   const full = room > 0 ? 0 : underWay + started.length >= widthOf(endpoint) ? FILLED : 1;
-  if (endpoint.gone) next = NEVER;
+  // What it has in hand ends, or its lease does, and what moves goes on.
+  if (endpoint.gone) next = Math.min(leasesMs, moving.nextMs);
   else if (rests) next = Math.min(endpoint.restUntilMs, now + 3_600_000);
   else if (again && room > 0) next = now;
   // Stopped by what the sender can take, not by the endpoint: the next call goes on.
@@ -1430,11 +1439,18 @@ function standingBy(
         ...NOTHING,
         standard,
         atMs: timeMs,
-        state: attempt.started ? 'sending' : 'failing',
+        ...(attempt.started
+          ? { state: 'sending' }
+          : endpoint.url === ''
+            ? // Nothing is wrong with it: its party has it sent nowhere.
+              { state: 'waiting' }
+            : {
+                state: 'failing',
+                status: endpoint.status,
+                code: endpoint.gone ? 'peer.refused' : 'peer.unavailable',
+                nextMs: endpoint.gone ? 0 : endpoint.restUntilMs,
+              }),
         attempts: sentTimes(attempt),
-        status: attempt.started ? 0 : endpoint.status,
-        code: attempt.started ? '' : endpoint.gone ? 'peer.refused' : 'peer.unavailable',
-        nextMs: attempt.started || endpoint.gone ? 0 : endpoint.restUntilMs,
       };
   return undefined;
 }
