@@ -5,7 +5,7 @@ import type { DeadLetterRow, ListDeadLettersRequest, ListDeadLettersResponse } f
 import { DeadLetterSelection, type DeliveryCommandSubmitted } from '#proto/eduk/events/v1/deliveries';
 import { subjectOf } from './about.ts';
 import { isForgotten, type Writer } from './mailbox.ts';
-import { chosen, failingAttempts, meant, resolve, type Selection } from './push.ts';
+import { allTimes, chosen, failingAttempts, firstOf, meant, resolve, type Selection } from './push.ts';
 import {
   bodies,
   endpoints,
@@ -16,7 +16,6 @@ import {
   type PushKeyRow,
   parkedKeys,
   STOPPED,
-  setAside,
 } from './tables.ts';
 
 /** Keys that one command of a party changes. */
@@ -123,11 +122,11 @@ const repeated = (engine: EngineView, which: Selection): Listed[] =>
         letter: () => ({
           service: service as Service,
           schoolOin: school,
-          ...firstOf(engine, service, members[0]),
+          ...told(engine, service, members[0]),
           ...{ code: why.code, status: why.status, cause: why.cause },
           state: 'repeated',
           rows: BigInt(members.length),
-          attempts: attempt.failures + attempt.number - (attempt.unsent || 0),
+          attempts: allTimes(attempt, members[0]),
           sinceMs: BigInt(attempt.sinceMs || attempt.startedMs),
           nextMs: BigInt(engine.get(endpoints, party, standard)?.restUntilMs ?? 0),
           standard,
@@ -137,7 +136,7 @@ const repeated = (engine: EngineView, which: Selection): Listed[] =>
   );
 
 /** What is told of the first message that waits. */
-function firstOf(engine: EngineView, service: number, first: Pick<Member, 'flowId' | 'eventId'> | undefined) {
+function told(engine: EngineView, service: number, first: Pick<Member, 'flowId' | 'eventId'> | undefined) {
   const body = first && engine.get(bodies, first.flowId, first.eventId);
   // Of who is forgotten nothing is told that leads there.
   const about = body === undefined || isForgotten(engine, body) ? '' : subjectOf(service, body);
@@ -148,16 +147,16 @@ const stateOf = ({ parked }: PushKeyRow): string =>
   parked === HELD ? 'held' : parked === STOPPED ? 'stopped' : parked ? 'parked' : 'repeated';
 
 function letterOf(engine: EngineView, row: Readonly<PushKeyRow>): DeadLetterRow {
-  const { party, standard, service, school, key } = row;
-  const [first] = engine.list(setAside, { equals: [party, standard, service, school, key], limit: 1 });
+  const { standard, service, school } = row;
+  const first = firstOf(engine, row);
   return {
     service: service as Service,
     schoolOin: school,
-    ...firstOf(engine, service, first),
+    ...told(engine, service, first),
     code: row.code,
     state: stateOf(row),
     rows: BigInt(row.rows),
-    attempts: row.failures,
+    attempts: row.failures + (first?.before || 0),
     status: row.status,
     cause: row.cause || '',
     sinceMs: BigInt(row.sinceMs),

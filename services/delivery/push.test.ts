@@ -693,6 +693,64 @@ describe('what fails', () => {
     expect(other.bench.list(pushKeys, { equals: [] })).toMatchObject([{ key: 'd', code: 'peer.unknown_outcome' }]);
   });
 
+  test('attempts are counted over all: also before it was taken up again, and while it was sent with others', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const { flowId } = it.grant('bad', { run: false });
+    it.grant('good', { run: false });
+    it.grant('bad');
+    /** What its flow, the operator's list and its party's say. */
+    const counted = async () => {
+      const { parked } = await it.client.listParkedRows({ schoolOin: '', partyOin: PLATFORM });
+      const { letters } = await it.client.listDeadLetters({ partyOin: PLATFORM, after: '', limit: 0 } as never);
+      const { deliveries } = await it.client.flowRows({ flowId });
+      return [deliveries[0]!.attempts, ...[...parked, ...letters].map(({ attempts }) => attempts)];
+    };
+    let sent = 0;
+    const tell = async (attempt: Attempt, status: number) => {
+      if (attempt.rows.some((row) => row.flowId === flowId)) sent += 1;
+      await it.tell(it.answered(attempt, status));
+      it.bench.advance(100_000);
+    };
+    // Three times with others, the last of them by its own fault; then by itself.
+    for (const status of [503, 503, 422]) await tell((await it.claim(1))[0]!, status);
+    const refuse = async () => {
+      for (let started = await it.claim(); started.length > 0; started = await it.claim())
+        for (const one of started) await tell(one, keys(one)!.includes('bad') ? 422 : 200);
+    };
+    await refuse();
+    expect(sent).toBe(5);
+    expect(await counted()).toEqual([5, 5, 5]);
+    const retry = () => it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: '', action: 'retry' });
+    await retry();
+    expect((await counted())[0]).toBe(5);
+    await refuse();
+    expect(await counted()).toEqual([7, 7, 7]);
+    await retry();
+    await tell((await it.claim())[0]!, 503);
+    expect((await counted())[0]).toBe(8);
+    expect(await it.drain()).toEqual(['bad', 'bad']);
+    expect([sent, ...(await counted())]).toEqual([8, 9]);
+  });
+
+  test('attempts before it was taken up again count for what is stopped, dropped, and waits with its school', async () => {
+    const it = reported();
+    const flow = it.record('a');
+    const attemptsOf = async () => (await it.rowOf(flow)).attempts;
+    const which = { partyOin: DASHBOARD, schoolOin: '', key: '' };
+    await it.tell(it.answered((await it.claim())[0]!, 500, { reach: 'school', cause: 'Client.AutorisatieOngeldig' }));
+    expect(await attemptsOf()).toBe(1);
+    await it.client.resolveKeys({ ...which, action: 'retry' });
+    const [second] = await it.claim();
+    await it.client.resolveKeys({ ...which, action: 'stop' });
+    await it.tell(it.answered(second!, 500, { reach: 'message', cause: '' }));
+    expect(await attemptsOf()).toBe(2);
+    await it.client.resolveKeys({ ...which, action: 'retry' });
+    await it.tell(it.answered((await it.claim())[0]!, 500, { reach: 'message', cause: '' }));
+    await it.client.resolveKeys({ ...which, action: 'drop' });
+    expect(await it.rowOf(flow)).toMatchObject({ state: 'dropped', attempts: 3 });
+  });
+
   test('what is dropped is gone, and its flow says so', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);

@@ -59,6 +59,7 @@ import {
   pushKeys,
   pushMoves,
   pushSchools,
+  type SetAsideRow,
   STOPPED,
   setAside,
   sets,
@@ -311,7 +312,7 @@ function settle(
   if (outcome.result === 'unsent' && reach === 'school') {
     const why = { status: 0, code: outcome.code as Fault, cause };
     call.saw?.({ parked: endpoint, code: why.code, status: 0 });
-    schoolRefused(unit, attempt, why, call);
+    schoolRefused(unit, neverLeft(attempt), why, call);
     return endpoint;
   }
   if (outcome.result === 'unsent' && reach !== 'endpoint') {
@@ -320,7 +321,7 @@ function settle(
     if (OURS.has(outcome.code))
       failed(
         unit,
-        attempt,
+        neverLeft(attempt),
         { ...endpoint, succeededMs: now },
         { status: 0, code: outcome.code as Fault, cause: '', isFinal: false },
         call,
@@ -350,6 +351,9 @@ function settle(
   }
   return next;
 }
+
+/** This time nothing of it left. */
+const neverLeft = (attempt: Readonly<AttemptRow>): AttemptRow => ({ ...attempt, unsent: (attempt.unsent || 0) + 1 });
 
 const causeOf = ({ cause }: Outcome): string => (cause === 'stale' ? 'reset' : cause);
 
@@ -402,7 +406,9 @@ function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: 
     if (!out.has(key)) continue;
     const lane = laneOf(attempt, key);
     const members = attempt.members.filter((member) => member.key === key);
-    for (const member of members) unit.put(setAside, { ...lane, ...member });
+    // Of the first one the key counts.
+    for (const [i, member] of members.entries())
+      unit.put(setAside, { ...lane, ...(i === 0 ? member : leftAgain(member, sentTimes(attempt))) });
     unit.put(pushKeys, {
       ...lane,
       rows: (keyRow(unit, lane)?.rows ?? 0) + members.length,
@@ -425,6 +431,10 @@ function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: 
   else unit.put(attempts, left);
   return left;
 }
+
+/** A row that left so many times more, or may have. */
+const leftAgain = (member: Readonly<Member>, times: number): Member =>
+  times > 0 ? { ...member, before: (member.before || 0) + times } : member;
 
 /** How far a key is tried, with these rows back among those that are set aside. */
 const triedOf = (members: readonly Member[], before: Readonly<PushKeyRow> | undefined): number =>
@@ -490,7 +500,7 @@ function schoolRefused(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, ca
   for (const key of keysOf(attempt)) {
     const lane = laneOf(attempt, key);
     const members = attempt.members.filter((member) => member.key === key);
-    for (const member of members) unit.put(setAside, { ...lane, ...member });
+    for (const member of members) unit.put(setAside, { ...lane, ...leftAgain(member, sentTimes(attempt)) });
     const waiting = keyRow(unit, lane);
     const tried = triedOf(members, waiting);
     unit.put(pushKeys, { ...refusedKey(lane, (waiting?.rows ?? 0) + members.length, row, waiting), tried });
@@ -536,8 +546,29 @@ const refusedKey = (
   tried: before?.tried || 0,
 });
 
-/** How often its rows were sent, or may have been. */
+/** How often its rows were sent, or may have been, since they were last taken up. */
 const sentTimes = ({ failures, number, unsent }: AttemptRow): number => failures + number - (unsent || 0);
+
+/** How often one of its rows was, over all. */
+export const allTimes = (attempt: AttemptRow, member: Pick<Member, 'before'> | undefined): number =>
+  (member?.before || 0) + sentTimes(attempt);
+
+/** How often the message that a key waits for was, over all. */
+export const timesOf = (reader: Pick<Writer, 'list'>, row: Pick<PushKeyRow, keyof Lane | 'failures'>): number =>
+  row.failures + (firstOf(reader, row)?.before || 0);
+
+/** What waits first of a key. */
+export const firstOf = (
+  reader: Pick<Writer, 'list'>,
+  { party, standard, service, school, key }: Lane,
+): Readonly<SetAsideRow> | undefined =>
+  reader.list(setAside, { equals: [party, standard, service, school, key], limit: 1 })[0];
+
+/** A key counts its failures anew: how often its first message was sent stays with that. */
+function countAnew(unit: Writer, row: Readonly<PushKeyRow>): void {
+  const first = row.failures > 0 ? firstOf(unit, row) : undefined;
+  if (first) unit.put(setAside, { ...first, before: timesOf(unit, row) });
+}
 
 function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold, losses }: Outcome, call: Call): void {
   const nothing = new Set(untold.map(Number));
@@ -554,11 +585,12 @@ function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold, lo
     attempt.members.filter(({ number }) => nothing.has(number)),
     'untold',
   );
-  for (const { flowId, eventId, number, job } of attempt.members) {
+  for (const member of attempt.members) {
+    const { flowId, eventId, number, job } = member;
     const isUntold = nothing.has(number);
     // What it was told before it was told, whatever it may be told now.
     if (isUntold && job) continue;
-    const last = { attempts: sentTimes(attempt), status: isUntold ? 0 : status };
+    const last = { attempts: allTimes(attempt, member), status: isUntold ? 0 : status };
     ended(unit, attempt, { flowId, eventId }, isUntold ? 'untold' : 'delivered', last, lost.get(number));
   }
   unit.remove(attempts, attempt.party, attempt.standard, attempt.attemptId);
@@ -618,8 +650,11 @@ function failed(
   const { now } = unit;
   const { party, standard, attemptId, members } = attempt;
   unit.remove(attempts, party, standard, attemptId);
+  // How often the same rows left in one request.
+  const times = sentTimes(attempt) - attempt.failures;
   if (members.length > 1) {
-    for (const [i, part] of partsOf(members).entries()) {
+    const left = members.map((member) => leftAgain(member, times));
+    for (const [i, part] of partsOf(left).entries()) {
       const id = `${attemptId}.${i}`;
       call.changed.add(id);
       call.parts.push({
@@ -650,7 +685,8 @@ function failed(
     call.touched.add(laneName(lane));
     return;
   }
-  unit.put(setAside, { ...lane, ...members[0]! });
+  // This failure is among those of its key.
+  unit.put(setAside, { ...lane, ...leftAgain(members[0]!, times - 1) });
   unit.put(pushKeys, {
     ...lane,
     rows: (keyRow(unit, lane)?.rows ?? 0) + 1,
@@ -875,6 +911,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     if (call.touched.has(name) || busy.has(name) || moving.services.has(row.service)) return;
     const rest = restOf(row.school);
     if (rest !== undefined) {
+      countAnew(unit, row);
       unit.put(pushKeys, refusedKey(laneOf(row, row.key), row.rows, rest, row));
       next = Math.min(next, rest.untilMs);
       ahead -= 1;
@@ -1023,12 +1060,13 @@ const isPast = ({ leaseMs, standard }: AttemptRow, now: number): boolean =>
 function deliverable(
   unit: Pick<Writer, 'get'>,
   { party, service }: Pick<Lane, 'party' | 'service'>,
-  { key, first, number, flowId, eventId, atMs, job }: Member,
+  { key, first, number, flowId, eventId, atMs, job, before }: Member,
 ): Started['rows'][number] | undefined {
   if (!isOn(unit, party, { job }) || unit.get(mail, party, service, number) === undefined) return undefined;
   const body = unit.get(bodies, flowId, eventId);
   if (body === undefined || isForgotten(unit, body)) return undefined;
-  return { member: { key, first, number, flowId, eventId, atMs, ...(job ? { job } : {}) }, body };
+  const more = { ...(job ? { job } : {}), ...(before ? { before } : {}) };
+  return { member: { key, first, number, flowId, eventId, atMs, ...more }, body };
 }
 
 const deliverables = (
@@ -1213,6 +1251,7 @@ export function resolve(
     rows += row.rows;
     unit.remove(pushSchools, party, standard, school);
     if (takesUp) {
+      countAnew(unit, row);
       unit.put(pushKeys, {
         ...row,
         parked: 0,
@@ -1225,9 +1264,10 @@ export function resolve(
       });
       continue;
     }
-    for (const one of unit.list(setAside, { equals: [party, standard, service, school, key] })) {
+    for (const [i, one] of unit.list(setAside, { equals: [party, standard, service, school, key] }).entries()) {
+      const times = (one.before || 0) + (i === 0 ? row.failures : 0);
       if (one.job) became(unit, party, [one], 'refused');
-      else ended(unit, row, one, 'dropped', { attempts: row.failures, status: row.status });
+      else ended(unit, row, one, 'dropped', { attempts: times, status: row.status });
       unit.remove(setAside, party, standard, service, school, key, one.first);
     }
     unit.remove(pushKeys, party, standard, service, school, key);
@@ -1421,11 +1461,13 @@ function standingBy(
   const end = reader.get(outcomes, flowId, eventId, party, standard);
   if (end !== undefined) return { ...end, code: '', cause: '', nextMs: 0, losses: end.losses ?? [] };
   const lane = keyRow(reader, { party, standard, service, school, key });
-  if (lane !== undefined && reader.get(setAside, party, standard, service, school, key, first) !== undefined)
+  const waits = lane && reader.get(setAside, party, standard, service, school, key, first);
+  if (lane !== undefined && waits !== undefined)
     return {
       standard,
       state: lane.parked ? 'parked' : lane.code === '' ? 'waiting' : 'failing',
-      attempts: lane.failures,
+      // Of its key only the first one is tried.
+      attempts: (waits.before || 0) + (firstOf(reader, lane)?.first === first ? lane.failures : 0),
       status: lane.status,
       code: lane.code,
       cause: lane.cause || '',
@@ -1433,8 +1475,9 @@ function standingBy(
       atMs: lane.sinceMs || timeMs,
       losses: [],
     };
-  for (const attempt of reader.list(attempts, { equals: [party, standard] }))
-    if (attempt.members.some((member) => member.eventId === eventId))
+  for (const attempt of reader.list(attempts, { equals: [party, standard] })) {
+    const member = attempt.members.find((one) => one.eventId === eventId);
+    if (member)
       return {
         ...NOTHING,
         standard,
@@ -1450,8 +1493,9 @@ function standingBy(
                 code: endpoint.gone ? 'peer.refused' : 'peer.unavailable',
                 nextMs: endpoint.gone ? 0 : endpoint.restUntilMs,
               }),
-        attempts: sentTimes(attempt),
+        attempts: allTimes(attempt, member),
       };
+  }
   return undefined;
 }
 

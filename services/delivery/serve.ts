@@ -27,7 +27,7 @@ import {
   type Way,
 } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
-import { failing, meant, refusedSchools, wake } from './push.ts';
+import { failing, firstOf, meant, refusedSchools, wake } from './push.ts';
 import { reconciledServed } from './reconciled.ts';
 import { listScores } from './scores.ts';
 import { pushing } from './serve-push.ts';
@@ -41,10 +41,8 @@ import {
   type MailRow,
   mail,
   type ParkedKeyRow,
-  type PushKeyRow,
   parkedKeys,
   STOPPED,
-  setAside,
 } from './tables.ts';
 
 const PAGE = 200;
@@ -197,8 +195,8 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
               failing(engine, { party: partyOin, school: schoolOin, key: '', ...how })
                 .filter(({ parked }) => parked)
                 .slice(0, SHOWN_KEYS)
-                .map((row, i) => ({ row, isNamed: i < SHOWN_FLOWS })),
-              ({ row, isNamed }) => ({
+                .map((row, i) => ({ row, first: firstOf(engine, row), isNamed: i < SHOWN_FLOWS })),
+              ({ row, first, isNamed }) => ({
                 partyOin: row.party,
                 schoolOin: row.school,
                 service: row.service as Service,
@@ -207,14 +205,14 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
                 sinceMs: BigInt(row.sinceMs),
                 standard: row.standard,
                 key: row.key,
-                attempts: row.failures,
+                attempts: row.failures + (first?.before || 0),
                 status: row.status,
                 cause: row.cause || '',
                 nextMs: 0n,
                 who: '',
                 told: '',
                 stopped: row.parked >= STOPPED,
-                flowId: isNamed ? firstFlowOf(engine, row) : undefined,
+                flowId: isNamed ? first?.flowId : undefined,
               }),
             ),
           ),
@@ -231,10 +229,6 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
   };
   return [implement(DeliveryServiceDefinition, { ...handlers, ...others })];
 }
-
-/** The flow of the first message that is set aside of a key. */
-const firstFlowOf = (engine: EngineView, { party, standard, service, school, key }: PushKeyRow): string | undefined =>
-  engine.list(setAside, { equals: [party, standard, service, school, key], limit: 1 })[0]?.flowId;
 
 /** What was dropped, the last first. */
 const droppedOf = (engine: EngineView, party: string, school: string): DroppedRows[] =>

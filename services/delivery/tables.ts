@@ -411,6 +411,8 @@ export interface Member {
   atMs: number;
   /** The replay that sends it again; absent = it is live mail. */
   job?: string | undefined;
+  /** How often it left before, or may have, where nothing else counts that any more: not its attempt, and of a key not `failures`. Absent = 0. */
+  before?: number | undefined;
 }
 
 /** Rows that are sent in one request. As long as it stands, its keys are nobody else's. */
@@ -604,6 +606,7 @@ export const setAside = table<SetAsideRow>({
     eventId: 'text',
     atMs: 'int',
     job: 'text',
+    before: 'int',
   },
   retention: 'RETENTION_DELIVERY',
 });

@@ -96,7 +96,7 @@ export interface FlowDelivery {
   type: string;
   /** Standard of the endpoint that it is sent to; empty = it lies in the mailbox, for who watches it. */
   standard: string;
-  /** Attempts so far, and the HTTP status of the last one; 0 = there was no answer. */
+  /** Attempts so far, those before it was taken up again among them, and the HTTP status of the last one; 0 = there was no answer. */
   attempts: number;
   status: number;
   /** When it is tried again; 0 = now, or not by itself. */

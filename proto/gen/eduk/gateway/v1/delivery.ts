@@ -59,7 +59,7 @@ export interface DeadLetter {
   state: string;
   /** That wait together. */
   messages: bigint;
-  /** Attempts so far, and the HTTP status of the last one; 0 = there was no answer. */
+  /** Attempts so far, those before it was taken up again among them, and the HTTP status of the last one; 0 = there was no answer. */
   attempts: number;
   status: number;
   /** Why, where the standard of your endpoint has a word for that. */

@@ -140,7 +140,7 @@ export interface DeliveryFound {
   about: string;
   /** `delivered`, `dropped`, `untold` (there was nothing in it for you), `sending`, `waiting`, `failing`, `parked`, or `ready`: it lies in your mailbox. */
   state: string;
-  /** Attempts so far, and the HTTP status of the last one; 0 = there was no answer. */
+  /** Attempts so far, those before it was taken up again among them, and the HTTP status of the last one; 0 = there was no answer. */
   attempts: number;
   status: number;
   /** When it came to stand so, Unix milliseconds. */
