@@ -1,16 +1,6 @@
 /** What every start of a gateway has: its data folder, the files in it, and what is told of it. */
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, linkSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Config,
@@ -19,6 +9,7 @@ import {
   type GatewayError,
   isDay,
   isLoopback,
+  makeFolders,
   networksOf,
   operatorAddress,
   parseAddress,
@@ -73,7 +64,7 @@ export const packageVersion = (
 
 export function makeFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder, 0o700);
     statfsSync(folder);
   } catch (thrown) {
     throw new ConfigError([

@@ -36,7 +36,7 @@ import {
   survival,
   type Tally,
 } from '#bus';
-import { type Config, ConfigError, databaseUrl, GatewayError } from '#kernel';
+import { type Config, ConfigError, databaseUrl, GatewayError, makeFolders } from '#kernel';
 import {
   forgottenInDatabase,
   forgottenInFile,
@@ -774,7 +774,7 @@ export async function backup(
   if (existsSync(folder)) throw new ConfigError([`${folder} is there already`]);
   const part = resolve(folder + PART);
   try {
-    mkdirSync(to, { recursive: true, mode: 0o700 });
+    makeFolders(to, 0o700);
     rmSync(part, { recursive: true, force: true });
     mkdirSync(part, { mode: 0o700 });
   } catch (thrown) {

@@ -1,7 +1,7 @@
-import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { ConfigError, GatewayError, PARTITIONS, uuidText } from '#kernel';
+import { ConfigError, GatewayError, makeFolders, PARTITIONS, uuidText } from '#kernel';
 import type { Cell, Cells, Layout } from './cells.ts';
 import { layoutOf } from './cells.ts';
 import type { ListOptions, LogRecord, Table } from './port.ts';
@@ -86,7 +86,7 @@ export class SqliteStore implements Store {
    */
   constructor(file: string, tables: readonly Table[], remember?: Remember) {
     this.#remember = remember;
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolders(dirname(file));
     // Made beforehand, so that only its owner ever reads it.
     if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600));
     this.#file = file;

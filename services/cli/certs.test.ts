@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -51,3 +52,28 @@ test('what cannot be is told', async () => {
   expect((await run('certs dev --revoke 00000099000000002000', env)).exit).toBe(1);
   expect((await run('certs dev --folder /dev/null/x', env)).exit).toBe(1);
 });
+
+test.runIf(process.platform === 'linux')(
+  'a place that makes nothing ends the command, of any that makes folders',
+  () => {
+    // In a process of its own: what never ends would take the tests with it.
+    const eduk = (words: string, data = env.EDUK_DATA) => {
+      const { status, stderr } = spawnSync(
+        process.execPath,
+        [join(import.meta.dirname, 'eduk.js'), ...words.split(' ')],
+        {
+          env: { ...process.env, EDUK_DATA: data },
+          encoding: 'utf8',
+          timeout: 20_000,
+        },
+      );
+      return [status, stderr];
+    };
+    const nowhere = '/proc/eduk/here';
+    expect(eduk(`certs dev --folder ${nowhere}`)).toEqual([
+      1,
+      expect.stringContaining(`${nowhere} cannot be used for certificates (ENOENT)`),
+    ]);
+    expect(eduk('start', nowhere)).toEqual([1, expect.stringContaining('cannot be made or read (ENOENT)')]);
+  },
+);

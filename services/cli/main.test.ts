@@ -59,6 +59,24 @@ beforeEach(() => {
   answers['previewEndpoints'] = () => ({ kept: [], nowMs: BigInt(NOW) });
 });
 
+test('a listing of a school that is unknown says so, and not that there is nothing', async () => {
+  const unknown = new Refusal('state.missing', 'This school is not known here.', [{ path: 'school_oin' }]);
+  for (const [line, method] of [
+    ['hold list', 'listHolds'],
+    ['mandate list', 'listMandates'],
+    ['mandate review', 'listReviews'],
+    ['school forgets', 'listSchoolForgets'],
+    ['school changes', 'listSchoolChanges'],
+    ['preflight', 'showPreflight'],
+    ['learner reveal list', 'listReveals'],
+  ] as const) {
+    answer(method, unknown);
+    const { exit, out, err } = await eduk(`${line} --school ${school}`);
+    expect([line, exit, out, err]).toEqual([line, 1, '', expect.stringContaining('This school is not known here.')]);
+    expect(asked[method].schoolOin ?? asked[method].asked.schoolOin).toBe(school);
+  }
+});
+
 describe('reconcile', () => {
   const reconciliation = {
     partyOin: oin,

@@ -6,6 +6,7 @@ export * from './console-link.ts';
 export * from './deadline.ts';
 export * from './dial.ts';
 export * from './errors.ts';
+export * from './folder.ts';
 export * from './freeze.ts';
 export * from './health.ts';
 export * from './hmac.ts';

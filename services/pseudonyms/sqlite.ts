@@ -1,7 +1,7 @@
-import { closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
-import { ConfigError } from '#kernel';
+import { ConfigError, makeFolders } from '#kernel';
 import type {
   Kind,
   LearnerRow,
@@ -461,7 +461,7 @@ export class SqliteFile implements Rows, Writes {
 /** Opens or makes the file, for this process alone. Throws `ConfigError` in words for the operator. */
 export function openSqliteFile(file: string): SqliteFile {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolders(dirname(file), 0o700);
     // Made here, so that it is never readable by others, not even for a moment; SQLite gives its log the same mode.
     closeSync(openSync(file, 'a', 0o600));
   } catch (error) {

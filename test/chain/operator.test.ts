@@ -350,6 +350,9 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(lines.map(({ what }) => what)).toContain('party');
       expect(await codeOf(at.operator.previewSwitch({ ...asked, day: '2020-01-01' }))).toBe('wire.invalid');
       expect(await codeOf(at.operator.previewSwitch({ ...asked, fromOin: newOin() }))).toBe('state.missing');
+      await expect(at.operator.previewSwitch({ ...asked, schoolOin: newSchool() })).rejects.toThrow(
+        'This school is not known here',
+      );
     },
   },
   applySwitch: {
@@ -399,6 +402,12 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       const added = await at.party('Volmacht', [Role.ROLE_PLATFORM]);
       const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER]);
       expect((await at.operator.listMandates({ partyOin: added.oin })).mandates).toMatchObject([{ mandateId }]);
+      expect(await codeOf(at.operator.listMandates({ partyOin: newOin() }))).toBe('state.missing');
+      expect(await codeOf(at.operator.listMandates({ schoolOin: newSchool() }))).toBe('state.missing');
+      // Whoever is registered may be asked for as either side: party show does, of each.
+      expect((await at.operator.listMandates({ schoolOin: added.oin })).mandates).toEqual([]);
+      const board = await at.party('Stichting Zonder', [Role.ROLE_BOARD]);
+      expect((await at.operator.listMandates({ schoolOin: board.oin })).mandates).toEqual([]);
     },
   },
   previewRelease: {
@@ -530,11 +539,14 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
           partyOin: las.oin,
         }),
       );
+      expect(await codeOf(at.operator.showPreflight({ asked: { schoolOin: newSchool() } }))).toBe('state.missing');
     },
   },
   showLaunches: {
     call: (as) => as.showLaunches({}),
     effect: async () => {
+      for (const ask of [at.operator.showLaunches, at.operator.showReadiness, at.operator.showPreflight])
+        await expect(ask({ partyOin: newOin() })).rejects.toThrow('No party has this OIN');
       const { launches } = await at.operator.showLaunches({});
       expect(launches!.beside).toHaveLength(4);
       expect(launches!.until).toMatch(/^\d\d:(00|15|30|45)$/);
@@ -578,6 +590,7 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(held.holdId).not.toBe('');
       const { holds } = await at.operator.listHolds({ schoolOin: school });
       expect(holds).toMatchObject([{ holdId: held.holdId, state: 'waiting', difference: { left: 25 } }]);
+      expect(await codeOf(at.operator.listHolds({ schoolOin: newSchool() }))).toBe('state.missing');
     },
   },
   listSites: {
@@ -778,7 +791,7 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       const { changes } = await at.operator.listSchoolChanges({ schoolOin: school });
       expect(changes.every(({ schoolOin }) => schoolOin === school)).toBe(true);
-      expect((await at.operator.listSchoolChanges({ schoolOin: newSchool() })).changes).toEqual([]);
+      expect(await codeOf(at.operator.listSchoolChanges({ schoolOin: newSchool() }))).toBe('state.missing');
     },
   },
   makeLink: {
@@ -1137,7 +1150,10 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
   },
   listReveals: {
     call: (as) => as.listReveals({}),
-    effect: async () => expect((await at.operator.listReveals({ schoolOin: school })).reveals).toEqual([]),
+    effect: async () => {
+      expect((await at.operator.listReveals({ schoolOin: school })).reveals).toEqual([]);
+      expect(await codeOf(at.operator.listReveals({ schoolOin: newSchool() }))).toBe('state.missing');
+    },
   },
   decideReveal: {
     call: (as) => as.decideReveal({ requestId: 'r-1', approve: true }),
@@ -1344,6 +1360,8 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       expect((await at.operator.listReach({ partyOin: las.oin, toDay: '2020-01-01' })).rows).toEqual([]);
       expect(await codeOf(at.operator.listReach({ partyOin: newOin() }))).toBe('state.missing');
+      const elsewhere = { partyOin: las.oin, schoolOin: newSchool() };
+      expect(await codeOf(at.operator.listReach(elsewhere))).toBe('state.missing');
     },
   },
   showProcessing: {
@@ -1362,6 +1380,7 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       const { due, countedSince } = await at.operator.listReviews({ schoolOin: school });
       expect(due).toEqual([]);
       expect(countedSince).toMatch(/^\d{4}-\d\d-\d\d$/);
+      expect(await codeOf(at.operator.listReviews({ schoolOin: newSchool() }))).toBe('state.missing');
     },
   },
   openReviews: {
@@ -1370,6 +1389,7 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       // Which are opened: services/edge/reads/reviews.test.ts.
       expect(await at.operator.openReviews({ schoolOin: school })).toMatchObject({ opened: 0, flowIds: [] });
       expect(await codeOf(at.operator.openReviews({ endsOn: '2020-01-01' }))).toBe('wire.invalid');
+      expect(await codeOf(at.operator.openReviews({ schoolOin: newSchool() }))).toBe('state.missing');
     },
   },
   answerReview: {
@@ -1443,6 +1463,7 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.grantMandate({ mandate, confirm: true } as never))).toBe('mandate.ended');
       expect(names.map(({ oin }) => oin)).toContain(las.oin);
       expect((await at.operator.listSchoolForgets({})).forgettings.length).toBeGreaterThan(1);
+      expect(await codeOf(at.operator.listSchoolForgets({ schoolOin: newSchool() }))).toBe('state.missing');
     },
   },
   exportSchool: {

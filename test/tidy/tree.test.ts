@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { paths, read } from './tree.ts';
+import { paths, read, sources } from './tree.ts';
 
 /** What may stand in no file of the tree. Each is written so that this file does not hold it itself. */
 const forbidden: readonly { what: string; pattern: RegExp; planted: string }[] = [
@@ -48,6 +48,13 @@ describe('the tree', () => {
       [],
     );
   });
+});
+
+test('services make folders with makeFolders: Node’s own recursion never ends in a place such as /proc', () => {
+  const recursive = /\bmkdir(?:Sync)?\([^;]*?\brecursive: true/;
+  expect(recursive.test('mkdirSync(folder, { recursive: true, mode: 0o700 });')).toBe(true);
+  const ours = sources((path) => /^(services|adapters)\/.*\.ts$/.test(path) && !path.endsWith('.test.ts'));
+  expect(ours.filter(({ text }) => recursive.test(text)).map(({ path }) => path)).toEqual([]);
 });
 
 describe('package-lock.json', () => {

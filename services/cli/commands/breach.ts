@@ -1,7 +1,7 @@
 /** What a party was given of whom, for schools that have to tell of a breach: facts from the log of what was done. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { brinOf, dutchDay, Sketch } from '#kernel';
+import { brinOf, dutchDay, makeFolders, Sketch } from '#kernel';
 import type { ReachRow } from '#proto/eduk/audit/v1/audit';
 import type { ShowProcessingResponse } from '#proto/eduk/operator/v1/operator';
 import { day, oin, schoolFlag } from '../checks.ts';
@@ -99,7 +99,7 @@ async function* reached(
 export function folderNamed(name: string): (file: string, text: string) => void {
   return (file, text) => {
     try {
-      mkdirSync(name, { recursive: true, mode: 0o700 });
+      makeFolders(name, 0o700);
     } catch (error) {
       throw misuse(`${name} cannot be made (${(error as NodeJS.ErrnoException).code}).`);
     }

@@ -1,7 +1,14 @@
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Authority, issueCertificate, issueRevocationList, pemBlocks, readCertificate } from '#kernel';
+import {
+  type Authority,
+  issueCertificate,
+  issueRevocationList,
+  makeFolders,
+  pemBlocks,
+  readCertificate,
+} from '#kernel';
 import { oin } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { list } from '../print.ts';
@@ -41,7 +48,7 @@ export const certsDev: Command = {
     const folder = call.one('folder') ?? `${call.config().EDUK_DATA.replace(/[/\\]+$/, '')}.certs`;
     const now = call.streams.now();
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolders(folder, 0o700);
       const files = make(folder, now, call.all('oin'), call.all('revoke'));
       return {
         json: { folder, ...files },

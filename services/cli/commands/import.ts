@@ -1,17 +1,8 @@
-import {
-  createReadStream,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { createReadStream, existsSync, lstatSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { faults, isFault, type Who } from '#kernel';
+import { faults, isFault, makeFolders, type Who } from '#kernel';
 import type { FileWarning, Loss } from '#proto/eduk/core/v1/receipt';
 import { siteCode as isSite, oin, schoolFlag, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -262,7 +253,7 @@ async function handle(call: Call, folder: string, name: string, mark: string): P
   }
   if (to === '') return { file: name, to, result };
   const into = join(folder, to);
-  mkdirSync(into, { recursive: true, mode: 0o700 });
+  makeFolders(into, 0o700);
   // A file of the same name came before, and both stay.
   const stamp = new Date(call.streams.now()).toISOString().replaceAll(':', '-');
   const kept = existsSync(join(into, name)) || existsSync(join(into, `${name}.json`)) ? `${stamp}-${name}` : name;

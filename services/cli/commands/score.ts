@@ -1,5 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '#kernel';
 import type { Ending, Score, ScoreCount, Scorecard } from '#proto/eduk/gateway/v1/party';
 import { day, oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -223,7 +224,7 @@ async function writeMonth(call: Call, month: string, folder: string, named: stri
   if (named !== undefined && parties.length === 0) throw new Problem('state.missing', 'No party has this OIN.');
   const files: string[] = [];
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
   } catch (error) {
     throw misuse(`--out names a folder that cannot be made (${(error as NodeJS.ErrnoException).code}).`);
   }

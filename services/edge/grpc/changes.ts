@@ -5,6 +5,7 @@ import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { changeSchool, undoChange } from '../intake/changes.ts';
 import { previewChange } from '../leaving/change.ts';
+import { requireKnown } from '../reads/known.ts';
 import { decisionOf } from './decision.ts';
 import { personOf } from './merges.ts';
 import { take } from './writes.ts';
@@ -88,6 +89,7 @@ export async function listAnswer(
   const changes = listed.changes.filter(
     (one) => schoolOin === '' || one.schoolOin === schoolOin || one.toSchoolOin === schoolOin,
   );
+  if (changes.length === 0) await requireKnown(gate, { partyOin: '', schoolOin });
   return {
     changes,
     names: namesOf(

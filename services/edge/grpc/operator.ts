@@ -618,6 +618,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
           (request.partyOin === '' || mandate.partyOin === request.partyOin),
       )
       .sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1));
+    if (mandates.length === 0) await requireKnown({ door }, request, { orBoard: true });
     const named = mandates.flatMap(({ schoolOin, partyOin, boardOin }) => [schoolOin, partyOin, boardOin]);
     return { mandates: mandates.map((one) => door.chain.shown(one)), names: namesOf(door.chain, named) };
   },
@@ -657,22 +658,22 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const asked = request.asked ?? ReadinessRequest.fromPartial({});
     if (request.partyOin === '') return { readiness: await readiness(asked, operator, gate) };
     const { chain } = gate.door;
-    if (!chain.party(request.partyOin)) throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
+    await requireKnown(gate, { partyOin: request.partyOin, schoolOin: '' });
     const caller = partyCaller(chain, request.partyOin);
     // A school sees its own counts as they are; whoever runs the gateway does not by asking in its name.
     return { readiness: await readiness(asked, caller, gate, false) };
   },
   showPreflight: async ({ asked, partyOin }: op.ShowPreflightRequest, gate): Promise<op.ShowPreflightResponse> => {
     const { chain } = gate.door;
-    if (partyOin !== '' && !chain.party(partyOin))
-      throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
+    await requireKnown(gate, { partyOin, schoolOin: '' });
     const caller = partyOin === '' ? operator : partyCaller(chain, partyOin);
-    return { preflight: await preflight(asked ?? PreflightRequest.fromPartial({}), caller, gate) };
+    const seen = await preflight(asked ?? PreflightRequest.fromPartial({}), caller, gate);
+    if (seen.lines.length === 0) await requireKnown(gate, { partyOin: '', schoolOin: asked?.schoolOin ?? '' });
+    return { preflight: seen };
   },
   showLaunches: async ({ asked, partyOin }: op.ShowLaunchesRequest, gate): Promise<op.ShowLaunchesResponse> => {
     const { chain } = gate.door;
-    if (partyOin !== '' && !chain.party(partyOin))
-      throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
+    await requireKnown(gate, { partyOin, schoolOin: '' });
     const caller = partyOin === '' ? operator : partyCaller(chain, partyOin);
     return { launches: await launches(asked ?? LaunchesRequest.fromPartial({}), caller, gate) };
   },
@@ -681,6 +682,8 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       gate.door.services.rosters.listHolds(request),
       gate.door.services.entitlements.listChangeHolds(request),
     ]);
+    if (holds.length === 0 && changes.holds.length === 0)
+      await requireKnown(gate, { partyOin: '', schoolOin: request.schoolOin });
     const heldChanges = await changesShown(changes.holds, gate);
     return {
       holds: heldChanges
@@ -827,6 +830,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       .forgettings()
       .filter((one) => schoolOin === '' || one.schoolOin === schoolOin)
       .sort((a, b) => (a.schoolOin < b.schoolOin ? -1 : 1));
+    if (forgettings.length === 0) await requireKnown({ door }, { partyOin: '', schoolOin });
     const named = forgettings.flatMap((one) => [one.schoolOin, ...one.receivers.map(({ partyOin }) => partyOin)]);
     return { forgettings, names: namesOf(door.chain, named) };
   },
@@ -985,16 +989,20 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     if (!chain.party(request.partyOin) && chain.schoolsOf(request.partyOin).length === 0)
       throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'party_oin' });
     const page = await door.services.audit.listReach(request);
+    if (page.rows.length === 0) await requireKnown({ door }, { partyOin: '', schoolOin: request.schoolOin });
     return { ...page, names: namesOf(chain, [request.partyOin, ...page.rows.map(({ schoolOin }) => schoolOin)]) };
   },
   showProcessing: ({ schoolOin }: op.ShowProcessingRequest, gate) => showProcessing(gate, schoolOin),
   listReviews: async (request: op.ListReviewsRequest, { door }): Promise<op.ListReviewsResponse> => {
     const found = await reviewsOf(door, request.schoolOin, request.unusedDays);
+    if (found.reviews.length === 0 && found.due.length === 0)
+      await requireKnown({ door }, { partyOin: '', schoolOin: request.schoolOin });
     const named = [...found.reviews, ...found.due].flatMap(({ schoolOin, partyOin }) => [schoolOin, partyOin]);
     return { ...found, names: namesOf(door.chain, named) };
   },
   openReviews: async (request: op.OpenReviewsRequest, gate): Promise<op.OpenReviewsResponse> => {
     const { due } = await reviewsOf(gate.door, request.schoolOin, request.unusedDays);
+    if (due.length === 0) await requireKnown(gate, { partyOin: '', schoolOin: request.schoolOin });
     if (request.endsOn !== '' && (!isDay(request.endsOn) || request.endsOn < dutchDay(gate.door.clock.now())))
       throw new GatewayError('wire.invalid', 'The last day to answer is a day that is not past.', { where: 'ends_on' });
     const flowIds: string[] = [];

@@ -8,6 +8,7 @@ import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { requirePerson } from '../operators.ts';
 import { flowOf } from '../reads/flows.ts';
+import { requireKnown } from '../reads/known.ts';
 
 /** What a school needs to find a pupil in its own administration, and a person to see that it is the right one. */
 const DEFAULT: readonly AttributeName[] = ['las_key', 'call_name', 'family_name'];
@@ -98,6 +99,7 @@ export const revealUnary: Record<string, (request: any, gate: Gate, caller: Call
   askReveal: ask,
   listReveals: async ({ schoolOin }: op.ListRevealsRequest, gate, caller): Promise<op.ListRevealsResponse> => {
     const { asked } = await gate.door.services.vault.listAskedReveals({ schoolOin });
+    if (asked.length === 0) await requireKnown(gate, { partyOin: '', schoolOin });
     return { reveals: asked.map((one) => told(one, caller)) };
   },
   decideReveal: async (request: op.DecideRevealRequest, gate, caller): Promise<op.DecideRevealResponse> => {

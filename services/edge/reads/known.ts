@@ -10,11 +10,12 @@ export const schoolNamed = (text: string): string => {
 
 /**
  * Nothing of who is unknown is not nothing that waits, or differs: what finds nothing asks this. Faults: state.missing for a party that
- * nobody registered, and a school that nobody did and no mandate names.
+ * nobody registered, and a school that nobody did and no mandate names; `orBoard` = any party may stand in the place of a school.
  */
 export const requireKnown = (
   { door }: Pick<Gate, 'door'>,
   { partyOin, schoolOin }: { partyOin: string; schoolOin: string },
+  { orBoard = false } = {},
 ): Promise<void> =>
   door.chain.afresh(() => {
     if (partyOin !== '' && !door.chain.party(partyOin))
@@ -23,6 +24,6 @@ export const requireKnown = (
         'No party has this OIN: eduk party list shows those that are registered.',
         { where: 'party_oin' },
       );
-    if (schoolOin !== '' && !door.chain.knowsSchool(schoolOin))
-      throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
+    const isKnown = door.chain.knowsSchool(schoolOin) || (orBoard && door.chain.party(schoolOin) !== undefined);
+    if (schoolOin !== '' && !isKnown) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   });

@@ -6,6 +6,7 @@ import type { ParkedRows } from '#proto/eduk/delivery/v1/delivery';
 import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
 import { type PreviewSwitchRequest, SwitchLine } from '#proto/eduk/operator/v1/operator';
 import type { LineRow, OrderRow } from '#proto/eduk/orders/v1/orders';
+import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
 
 /**
@@ -77,6 +78,8 @@ export function changeOf(door: Pick<Door, 'chain' | 'clock'>, request: PreviewSw
   if (!isDay(runOffUntil) || runOffUntil < today)
     throw invalid('The last day of the old party is today or later.', 'run_off_until');
   const old = door.chain.between(schoolOin, fromOin);
+  if (old.length === 0 && !door.chain.knowsSchool(schoolOin))
+    throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   const all = [...new Set(old.flatMap((one) => (one.state === ACTIVE || one.state === RUN_OFF ? one.services : [])))];
   const services = (request.services.length > 0 ? [...new Set(request.services)] : all).sort((a, b) => a - b);
   if (services.length === 0)

@@ -39,9 +39,9 @@ async function whyParty(request: WhyBlockedRequest, caller: Caller, gate: Gate):
     throw new GatewayError('wire.invalid', 'Ask by order, by product, by learner or by party.', { where: 'party_oin' });
   const school = caller.school ?? request.schoolOin;
   const isOthers = caller.kind !== 'operator' && caller.oin !== partyOin;
+  if (caller.kind === 'operator') await requireKnown(gate, { partyOin, schoolOin: school });
   if (isOthers || (request.schoolOin !== '' && school !== request.schoolOin) || chain.party(partyOin) === undefined)
     throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
-  if (caller.kind === 'operator') await requireKnown(gate, { partyOin: '', schoolOin: school });
   const ours = (oin: string): boolean => school === '' || oin === school;
   const name = chain.party(partyOin)?.name || 'This party';
   const of = { schoolOin: school, decided: false };
