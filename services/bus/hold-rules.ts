@@ -1,5 +1,15 @@
 /** A copy of the rules of `parties` that let go what would wait for approval, for a service that owns holds; and what each let go there. */
-import { type HoldRuleFact, type RuleAsk, type Ruled, ruled, ruleEnd, ruleFact, type Spent, spend } from '#kernel';
+import {
+  type HoldRuleFact,
+  LONGEST_RULE_MS,
+  type RuleAsk,
+  type Ruled,
+  ruled,
+  ruleEnd,
+  ruleFact,
+  type Spent,
+  spend,
+} from '#kernel';
 import { HoldRule, type HoldRuling } from '#proto/eduk/core/v1/party';
 import type { HoldRuleChanged } from '#proto/eduk/events/v1/parties';
 import { type Reader, type Table, table, type Unit } from './port.ts';
@@ -36,8 +46,8 @@ export const ruleSpentTable = (name: string): Table<RuleSpentRow> =>
     retention: 'RETENTION_AUDIT',
   });
 
-/** What is over so long explains no hold any more; `parties` keeps it. */
-const KEPT_MS = 30 * 86_400_000;
+/** What is over so long explains no hold any more, nor counts for a rule that stood beside it; `parties` keeps it. */
+const KEPT_MS = LONGEST_RULE_MS + 30 * 86_400_000;
 
 type Fact = HoldRuleFact & { rule: HoldRule };
 
@@ -78,13 +88,13 @@ export class HoldRules {
 
   /** How rules stand to what would wait; asks nothing where there are none. `only`: no other rule than this one. */
   of(reader: Reader, hold: RuleHold, only?: string): Ruled<Fact> {
-    const rows = reader.list(this.#rules, { equals: [] }).filter(({ ruleId }) => only === undefined || ruleId === only);
+    const rows = reader.list(this.#rules, { equals: [] });
     if (rows.length === 0) return {};
     const facts = rows.map((row) => {
       const rule = HoldRule.decode(row.rule);
       return { ...ruleFact(rule), rule };
     });
-    return ruled(facts, hold, ({ ruleId }) => reader.get(this.#spent, hold.school, ruleId)?.spent ?? []);
+    return ruled(facts, hold, ({ ruleId }) => reader.get(this.#spent, hold.school, ruleId)?.spent ?? [], only);
   }
 
   /** Lets something go where a rule does, and counts it; undefined = none does. */

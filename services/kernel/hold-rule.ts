@@ -27,7 +27,7 @@ export interface HoldRuleFact {
   endedMs: number;
   /** From when on nobody else has to say so too; 0 = a second person has not. */
   approvedMs: number;
-  /** In all while it stands, at one school: of what was there when it was first used, in percent. */
+  /** In all while it stands, at one school, with what rules beside it let go: of what was there when it was first used, in percent. */
   mostPercent: number;
   /** And so many; 0 = any number within that share. */
   mostCount: number;
@@ -100,23 +100,58 @@ export function spend(spent: readonly Spent[], asks: readonly RuleAsk[]): Spent[
   return next;
 }
 
-/** Why a rule of this school does not let it go at a moment; undefined = it does. `spent`: what it has let go there before. */
+/** From when on a rule lets go. */
+const ruleStart = ({ fromMs, approvedMs }: HoldRuleFact): number => Math.max(fromMs, approvedMs);
+
+/** Whether two rules stand at one moment, at one school. What one of them lets go there counts for the other too. */
+export const standBeside = (one: HoldRuleFact, other: HoldRuleFact): boolean =>
+  one.ruleId !== other.ruleId &&
+  (one.schoolOin === '' || other.schoolOin === '' || one.schoolOin === other.schoolOin) &&
+  ruleStart(one) < ruleEnd(other) &&
+  ruleStart(other) < ruleEnd(one);
+
+/** What rules beside this one let go at a school: `base` is the largest of theirs. */
+export function spentBeside<R extends HoldRuleFact>(
+  rule: HoldRuleFact,
+  rules: readonly R[],
+  spentBy: (rule: R) => readonly Spent[],
+): Spent[] {
+  let sum: Spent[] = [];
+  for (const other of rules)
+    if (standBeside(rule, other))
+      for (const one of spentBy(other)) {
+        const before = spentOf(sum, one);
+        sum = [
+          ...sum.filter((known) => known !== before),
+          { ...one, base: Math.max(one.base, before?.base ?? 0), count: one.count + (before?.count ?? 0) },
+        ];
+      }
+  return sum;
+}
+
+/**
+ * Why a rule of this school does not let it go at a moment; undefined = it does. `spent`: what it has let go there before; `beside`: what
+ * rules beside it have.
+ */
 export function whyNot(
   rule: HoldRuleFact,
   { asks, atMs }: { asks: readonly RuleAsk[]; atMs: number },
   spent: readonly Spent[],
+  beside: readonly Spent[] = [],
 ): NotFitting | undefined {
   if (!isOfKinds(rule, asks)) return 'other_kind';
   if (rule.endedMs > 0 && rule.endedMs <= atMs) return 'ended';
   if (rule.untilMs <= atMs) return 'over';
   if (rule.approvedMs === 0) return 'not_approved';
-  if (Math.max(rule.fromMs, rule.approvedMs) > atMs) return 'not_begun';
+  if (ruleStart(rule) > atMs) return 'not_begun';
   const isOther = ({ kind, yearGroups }: RuleAsk): boolean =>
     kind === 'leavers' &&
     rule.yearGroups.length > 0 &&
     !yearGroups.every((one) => one !== '' && rule.yearGroups.includes(one));
   if (asks.some(isOther)) return 'other_year_groups';
-  const after = spend(spent, asks).filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined);
+  const after = spend(spent, asks)
+    .filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined)
+    .map((one) => ({ ...one, count: one.count + (spentOf(beside, one)?.count ?? 0) }));
   const share = Math.min(rule.mostPercent, mostOf(rule.kinds));
   // What is asked may be of less than what the rule was first used for: another sender's, or another site's.
   if ([...after, ...asks].some(({ count, base }) => count * 100 > base * share)) return 'beyond_share';
@@ -131,18 +166,20 @@ export interface Ruled<R extends HoldRuleFact = HoldRuleFact> {
   near?: { rule: R; why: NotFitting };
 }
 
-/** Which rule lets something of a school go at a moment: of those that do, the one that ends first. */
+/** Which rule lets something of a school go at a moment: of those that do, the one that ends first. `only`: no other than this one. */
 export function ruled<R extends HoldRuleFact>(
   rules: readonly R[],
   hold: { school: string; asks: readonly RuleAsk[]; atMs: number },
   spentBy: (rule: R) => readonly Spent[],
+  only?: string,
 ): Ruled<R> {
   const own = rules
     .filter(({ schoolOin }) => schoolOin === '' || schoolOin === hold.school)
     .sort((a, b) => ruleEnd(a) - ruleEnd(b) || (a.ruleId < b.ruleId ? -1 : 1));
   let near: Ruled<R>['near'];
   for (const rule of own) {
-    const why = whyNot(rule, hold, spentBy(rule));
+    if (only !== undefined && rule.ruleId !== only) continue;
+    const why = whyNot(rule, hold, spentBy(rule), spentBeside(rule, own, spentBy));
     if (why === undefined) return { rule };
     // A rule of other things has nothing to do with it.
     if (why === 'other_kind' && !hold.asks.some(({ kind }) => rule.kinds.includes(kind))) continue;

@@ -529,7 +529,10 @@ export interface HoldRule {
   /** First moment, and the first one after it, Unix milliseconds. */
   fromMs: bigint;
   untilMs: bigint;
-  /** In all while it stands, at one school: so much of what was there when it was first used, in percent. 1 to 50; of renames alone to 100. */
+  /**
+   * In all while it stands, at one school, with what rules beside it let go there: so much of what was there when it was first used, in percent.
+   * 1 to 50; of renames alone to 100.
+   */
   mostPercent: number;
   /** And so many; 0 = any number within that share. */
   mostCount: number;
