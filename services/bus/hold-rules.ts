@@ -10,7 +10,7 @@ import {
   type Spent,
   spend,
 } from '#kernel';
-import { HoldRule, type HoldRuling } from '#proto/eduk/core/v1/party';
+import { HoldRule, type HoldRuleSpent, type HoldRuling } from '#proto/eduk/core/v1/party';
 import type { HoldRuleChanged } from '#proto/eduk/events/v1/parties';
 import { type Reader, type Table, table, type Unit } from './port.ts';
 
@@ -97,6 +97,20 @@ export class HoldRules {
     return ruled(facts, hold, ({ ruleId }) => reader.get(this.#spent, hold.school, ruleId)?.spent ?? [], only);
   }
 
+  /** What some rules let go, at one school or (empty) at any. */
+  spent(
+    reader: Reader,
+    { schoolOin, ruleIds }: { schoolOin: string; ruleIds: readonly string[] },
+  ): { spent: HoldRuleSpent[] } {
+    const asked = new Set(ruleIds);
+    const rows = reader
+      .list(this.#spent, { equals: schoolOin === '' ? [] : [schoolOin] })
+      .filter(({ ruleId }) => asked.has(ruleId));
+    const toldOf = ({ school, ruleId, spent }: RuleSpentRow) =>
+      spent.map(({ lastMs = 0, ...one }) => ({ ...one, ruleId, schoolOin: school, lastMs: BigInt(lastMs) }));
+    return { spent: rows.flatMap(toldOf) };
+  }
+
   /** Lets something go where a rule does, and counts it; undefined = none does. */
   release(unit: Reader & Pick<Unit, 'now' | 'put' | 'remove'>, hold: RuleHold, only?: string): HoldRule | undefined {
     const { rule: fact } = this.of(unit, hold, only);
@@ -105,7 +119,12 @@ export class HoldRules {
     for (const old of unit.list(this.#spent, { equals: [hold.school] }))
       if (old.endMs + KEPT_MS <= unit.now) unit.remove(this.#spent, old.school, old.ruleId);
     const spent = unit.get(this.#spent, hold.school, ruleId)?.spent ?? [];
-    unit.put(this.#spent, { school: hold.school, ruleId, endMs: fact.untilMs, spent: spend(spent, hold.asks) });
+    unit.put(this.#spent, {
+      school: hold.school,
+      ruleId,
+      endMs: fact.untilMs,
+      spent: spend(spent, hold.asks, hold.atMs),
+    });
     return fact.rule;
   }
 }

@@ -828,6 +828,20 @@ describe('rules of holds', () => {
     expect((await eduk('hold rule list --json')).json).toMatchObject({
       rules: [{ state: 'stands', released: 2, schoolName: 'De Es', by: 'operator', mostCount: 90 }],
     });
+    const use = { kind: 'leavers', of: 'learners', count: 14, beside: 6, most: 25, base: 100 };
+    const used = [{ ...use, schoolOin: rule().schoolOin }];
+    const soon = { rule: rule(), state: 'stands', released: 2, used, schools: 1, endsSoon: true };
+    const ofAll = { ...soon, rule: rule({ schoolOin: '' }), schools: 3, endsSoon: false };
+    answer('listHoldRules', { rules: [soon, ofAll], names });
+    const { out } = await eduk('hold rule list');
+    for (const text of ['20 of 25', '6 by', 'ends in 1 d', 'at De Es', 'less at 2'])
+      expect(out.replaceAll(/\s+/g, ' ')).toContain(text);
+    expect((await eduk('hold rule list --json')).json).toMatchObject({
+      rules: [
+        { endsSoon: true, schools: 1, used: [{ ...use, schoolName: 'De Es' }] },
+        { endsSoon: false, schools: 3 },
+      ],
+    });
     answer('approveHoldRule', { flowId: 'f', decision: done, rule: rule() });
     expect(await eduk('hold rule approve r-1')).toMatchObject({ exit: 0, err: 'It stands.\n' });
     answer('endHoldRule', { flowId: 'f', decision: done, rule: rule({ endedMs: BigInt(NOW) }) });

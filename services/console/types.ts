@@ -150,6 +150,11 @@ export interface HoldRule {
   ended: number;
   /** Holds that it let go and that are still shown. */
   released: number;
+  /** How much of it is used, the fullest first: by it, and by others that stood beside it; at most twenty. */
+  used: { school: Named; kind: string; of: string; count: number; beside: number; most: number }[];
+  /** At how many schools. */
+  schools: number;
+  endsSoon: boolean;
 }
 
 /** A hold beside a rule that is to be set. */

@@ -38,6 +38,7 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
         : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
       return { holds: [...rows].sort((a, b) => a.sinceMs - b.sinceMs).map((row) => holdMessage(engine, row)) };
     },
+    listRuleSpent: (request) => rulesKnown.spent(engine, request),
     listHeldChanges: ({ schoolOin, holdId }) => ({ changes: heldChanges(engine, schoolOin, holdId) }),
   }),
 ];

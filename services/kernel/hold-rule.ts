@@ -52,6 +52,8 @@ export interface Spent {
   of: string;
   base: number;
   count: number;
+  /** When what it let go last came, Unix milliseconds. Absent in rows of before this was kept. */
+  lastMs?: number;
 }
 
 /** Why a rule does not let it go; the first is the nearest miss. */
@@ -90,15 +92,20 @@ const isOfKinds = ({ kinds }: HoldRuleFact, asks: readonly RuleAsk[]): boolean =
 const spentOf = (spent: readonly Spent[], { kind, of }: Pick<Spent, 'kind' | 'of'>): Spent | undefined =>
   spent.find((one) => one.kind === kind && one.of === of);
 
-/** What a rule has let go once it lets this go too. */
-export function spend(spent: readonly Spent[], asks: readonly RuleAsk[]): Spent[] {
+/** What a rule has let go once it lets this go too, which came at `atMs`. */
+export function spend(spent: readonly Spent[], asks: readonly RuleAsk[], atMs = 0): Spent[] {
   let next = [...spent];
   for (const { kind, of, count, base } of asks) {
     const before = spentOf(next, { kind, of }) ?? { kind, of, base, count: 0 };
-    next = [...next.filter((one) => one.kind !== kind || one.of !== of), { ...before, count: before.count + count }];
+    const lastMs = Math.max(before.lastMs ?? 0, atMs);
+    const after = { ...before, count: before.count + count, ...(lastMs > 0 ? { lastMs } : {}) };
+    next = [...next.filter((one) => one.kind !== kind || one.of !== of), after];
   }
   return next;
 }
+
+/** In percent: a rule that takes away lets no more than a half go, whatever it says. */
+const shareOf = ({ mostPercent, kinds }: HoldRuleFact): number => Math.min(mostPercent, mostOf(kinds));
 
 /** From when on a rule lets go. */
 const ruleStart = ({ fromMs, approvedMs }: HoldRuleFact): number => Math.max(fromMs, approvedMs);
@@ -129,6 +136,54 @@ export function spentBeside<R extends HoldRuleFact>(
   return sum;
 }
 
+/** How much of a rule is used at one school, of one kind. */
+export interface RuleUse {
+  kind: string;
+  of: string;
+  /** What it let go itself, and what rules beside it did: both count. */
+  count: number;
+  beside: number;
+  /** The most of both. */
+  most: number;
+  base: number;
+}
+
+export function usesOf(rule: HoldRuleFact, spent: readonly Spent[], beside: readonly Spent[]): RuleUse[] {
+  const others = beside.filter((one) => rule.kinds.includes(one.kind) && !spentOf(spent, one));
+  return [...spent, ...others.map((one) => ({ ...one, count: 0 }))].map(({ kind, of, base, count }) => {
+    const share = Math.floor((base * shareOf(rule)) / 100);
+    return {
+      ...{ kind, of, base, count, beside: spentOf(beside, { kind, of })?.count ?? 0 },
+      most: rule.mostCount > 0 ? Math.min(share, rule.mostCount) : share,
+    };
+  });
+}
+
+const SOON_MS = 7 * 86_400_000;
+
+/** Whether a rule lets go at a moment what comes at it. */
+export const standsAt = (rule: HoldRuleFact, atMs: number): boolean =>
+  rule.approvedMs > 0 && ruleStart(rule) <= atMs && atMs < ruleEnd(rule);
+
+/** Whether a rule that stands is in its last week, or the last quarter of its time where that is less. */
+export function endsSoon(rule: HoldRuleFact, atMs: number): boolean {
+  const [start, end] = [ruleStart(rule), ruleEnd(rule)];
+  return standsAt(rule, atMs) && end - atMs <= Math.min(SOON_MS, (end - start) / 4);
+}
+
+/** Whether another rule is of all that this one is of, however much. */
+export const isWithin = (rule: HoldRuleFact, other: HoldRuleFact): boolean =>
+  other.ruleId !== rule.ruleId &&
+  other.approvedMs > 0 &&
+  (other.schoolOin === '' || other.schoolOin === rule.schoolOin) &&
+  rule.kinds.every((kind) => other.kinds.includes(kind)) &&
+  (other.yearGroups.length === 0 ||
+    (rule.yearGroups.length > 0 && rule.yearGroups.every((one) => other.yearGroups.includes(one))));
+
+/** Whether another rule goes on, without a gap, with all that this one lets go. */
+export const goesOn = (rule: HoldRuleFact, other: HoldRuleFact): boolean =>
+  isWithin(rule, other) && ruleStart(other) <= ruleEnd(rule) && ruleEnd(rule) < ruleEnd(other);
+
 /**
  * Why a rule of this school does not let it go at a moment; undefined = it does. `spent`: what it has let go there before; `beside`: what
  * rules beside it have.
@@ -152,7 +207,7 @@ export function whyNot(
   const after = spend(spent, asks)
     .filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined)
     .map((one) => ({ ...one, count: one.count + (spentOf(beside, one)?.count ?? 0) }));
-  const share = Math.min(rule.mostPercent, mostOf(rule.kinds));
+  const share = shareOf(rule);
   // What is asked may be of less than what the rule was first used for: another sender's, or another site's.
   if ([...after, ...asks].some(({ count, base }) => count * 100 > base * share)) return 'beyond_share';
   if (rule.mostCount > 0 && after.some(({ count }) => count > rule.mostCount)) return 'beyond_count';
