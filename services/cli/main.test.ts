@@ -2481,6 +2481,25 @@ describe('what waits', () => {
     expect((await eduk('hold list')).out.replace(/\s+/g, ' ')).toContain(
       'by group 7a: 24 of Getal 1, 1 licence of no learner, of Getal 1; without-class: <10 of Getal 1, 2 licences of no learner, of 9789000000026',
     );
+    const left = { productId: '9789000000019', title: 'Getal 1', learners: 24, atLeast: true };
+    const rest = { holdId: 'change-h', schoolOin: school, reason: 'withdraws_many', state: 'waiting' };
+    answer('listHolds', {
+      holds: [25, 0].map((entitlements) => ({ ...rest, products: [{ ...left, entitlements }], groups: [] })),
+    });
+    const { out } = await eduk('hold list');
+    for (const text of ['25 entitlements or more', 'some entitlements']) expect(out).toContain(text);
+    expect(out).not.toContain('of one learner');
+    answer('listHolds', {
+      holds: [
+        {
+          ...rest,
+          groups: [
+            { group: 'G7', name: '7a' },
+            { group: 'without-class', name: '' },
+          ],
+        },
+      ],
+    });
     answer('decideHold', { flowId: 'f', decision: { outcome: 'EntitlementHoldDecided' } });
     await eduk('hold reject change-h --group 7a,without-class --product 9789000000019');
     expect(asked['decideHold']).toMatchObject({ groups: ['G7', 'without-class'], productIds: ['9789000000019'] });

@@ -522,11 +522,8 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     approvedOnce: one.approvedOnce,
     ...(one.ruling?.ruleId ? { rule: one.ruling.ruleId } : {}),
     ...(one.ruling?.nearRuleId ? { near: { rule: one.ruling.nearRuleId, why: one.ruling.nearWhy } } : {}),
-    products: one.products.map(({ productId, title, entitlements, learners }) => ({
-      id: productId,
-      title,
-      entitlements,
-      learners,
+    products: one.products.map(({ productId: id, ...of }) => ({
+      ...{ id, title: of.title, entitlements: of.entitlements, learners: of.learners, atLeast: of.atLeast },
     })),
     groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed, loses }) => ({
       group,

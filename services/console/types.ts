@@ -356,8 +356,8 @@ export interface Hold {
   rule?: string;
   /** The rule that comes near, and why it does not let it go. */
   near?: { rule: string; why: string };
-  /** Of what withdrawals wait. */
-  products: { id: string; title: string; entitlements: number; learners: number }[];
+  /** Of what withdrawals wait; `atLeast`: so many or more, after a part by class. */
+  products: { id: string; title: string; entitlements: number; learners: number; atLeast: boolean }[];
   forgets: number;
 }
 

@@ -61,7 +61,8 @@ const holdMessage = (engine: EngineView, row: Readonly<HoldRow>): ChangeHold => 
   sinceMs: BigInt(row.sinceMs),
   flowId: row.flow,
   products: row.products.map(({ product, ...counts }) => ({ productId: product, ...counts })),
-  part: row.part === 1,
+  part: row.part > 0,
+  byClass: row.part === 2,
   approvedOnce: row.approval !== undefined && row.state === 'waiting',
   ruling: rulingOf(engine, rulesKnown, { ...row, asks: asksOf(row) }),
 });

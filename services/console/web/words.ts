@@ -660,6 +660,11 @@ export const words = {
   ],
   leaving_later: ['krijgen een laatste dag', 'get a last day'],
   staff_renamed: ['medewerkers met een andere naam', 'staff renamed'],
+  some_left: ['Een aantal', 'Some'],
+  rest_at_least: [
+    'Per klas is een deel beslist. Wat er nog is, staat er als minstens zo veel: anders zou blijken hoe klein een klas was.',
+    'A part was decided by class. What is left reads as so many or more: else it would tell how small a class was.',
+  ],
   hold_part: ['Een deel is beslist; dit is de rest.', 'A part was decided; this is the rest.'],
   approved_once: [
     'Eén persoon keurde dit goed; een ander moet dat ook doen.',

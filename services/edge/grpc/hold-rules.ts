@@ -76,6 +76,8 @@ export function stateOfRule(rule: HoldRule, now: number): string {
 }
 
 interface Held {
+  /** A part was decided by class. */
+  byClass?: boolean;
   holdId: string;
   schoolOin: string;
   reason: string;
@@ -91,7 +93,8 @@ async function heldFor(schoolOin: string, { services }: Door): Promise<Held[]> {
     services.rosters.listHolds(asked),
     services.entitlements.listChangeHolds(asked),
   ]);
-  return [...rosters.holds, ...changes.holds].sort((a, b) => Number(a.sinceMs - b.sinceMs));
+  const all: Held[] = [...rosters.holds, ...changes.holds];
+  return all.sort((a, b) => Number(a.sinceMs - b.sinceMs));
 }
 
 /**
@@ -105,8 +108,9 @@ function judged(
   beside: (school: string) => Spent[] = () => [],
 ): op.RuledHold[] {
   const spent = new Map<string, Spent[]>();
-  return holds.flatMap(({ holdId, schoolOin, reason, state, sinceMs, ruling }) => {
-    const asks = ruling?.asks ?? [];
+  return holds.flatMap(({ holdId, schoolOin, reason, state, sinceMs, ruling, byClass }) => {
+    // How much is left of it is not told, and no rule is asked about a part.
+    const asks = byClass ? [] : (ruling?.asks ?? []);
     if (asks.length === 0) return [];
     const before = spent.get(schoolOin) ?? [];
     const why = whyNot(rule, { asks, atMs: rule.fromMs }, before, beside(schoolOin));

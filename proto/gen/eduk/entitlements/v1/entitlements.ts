@@ -59,7 +59,11 @@ export interface ChangeHold {
   /** One person approved it, or a part, and another one has to. */
   approvedOnce: boolean;
   /** Absent = rules have nothing to do with it. */
-  ruling: HoldRuling | undefined;
+  ruling:
+    | HoldRuling
+    | undefined;
+  /** A part was decided by class. Towards others than the school how much is left is not told exactly: a small class would follow from it. */
+  byClass: boolean;
 }
 
 /** What of one product waits, as numbers. */
@@ -452,6 +456,7 @@ function createBaseChangeHold(): ChangeHold {
     part: false,
     approvedOnce: false,
     ruling: undefined,
+    byClass: false,
   };
 }
 
@@ -492,6 +497,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     }
     if (message.ruling !== undefined) {
       HoldRuling.encode(message.ruling, writer.uint32(90).fork()).join();
+    }
+    if (message.byClass !== false) {
+      writer.uint32(96).bool(message.byClass);
     }
     return writer;
   },
@@ -597,6 +605,14 @@ export const ChangeHold: MessageFns<ChangeHold> = {
             message.ruling = HoldRuling.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.byClass = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -644,6 +660,11 @@ export const ChangeHold: MessageFns<ChangeHold> = {
         ? globalThis.Boolean(object.approved_once)
         : false,
       ruling: isSet(object.ruling) ? HoldRuling.fromJSON(object.ruling) : undefined,
+      byClass: isSet(object.byClass)
+        ? globalThis.Boolean(object.byClass)
+        : isSet(object.by_class)
+        ? globalThis.Boolean(object.by_class)
+        : false,
     };
   },
 
@@ -682,6 +703,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     if (message.ruling !== undefined) {
       obj.ruling = HoldRuling.toJSON(message.ruling);
     }
+    if (message.byClass !== false) {
+      obj.byClass = message.byClass;
+    }
     return obj;
   },
 
@@ -703,6 +727,7 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     message.ruling = (object.ruling !== undefined && object.ruling !== null)
       ? HoldRuling.fromPartial(object.ruling)
       : undefined;
+    message.byClass = object.byClass ?? false;
     return message;
   },
 };

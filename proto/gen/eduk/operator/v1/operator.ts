@@ -514,6 +514,8 @@ export interface HeldProduct {
   entitlements: number;
   /** Those of one learner each; the others are of a group or the school. */
   learners: number;
+  /** A part by class was decided, and these are so many or more: those of classes that are told. How much it was less by would tell a small class. */
+  atLeast: boolean;
 }
 
 /** A group in a difference, as numbers. */
@@ -7366,7 +7368,7 @@ export const HeldRoster: MessageFns<HeldRoster> = {
 };
 
 function createBaseHeldProduct(): HeldProduct {
-  return { productId: "", title: "", entitlements: 0, learners: 0 };
+  return { productId: "", title: "", entitlements: 0, learners: 0, atLeast: false };
 }
 
 export const HeldProduct: MessageFns<HeldProduct> = {
@@ -7382,6 +7384,9 @@ export const HeldProduct: MessageFns<HeldProduct> = {
     }
     if (message.learners !== 0) {
       writer.uint32(32).uint32(message.learners);
+    }
+    if (message.atLeast !== false) {
+      writer.uint32(40).bool(message.atLeast);
     }
     return writer;
   },
@@ -7431,6 +7436,14 @@ export const HeldProduct: MessageFns<HeldProduct> = {
             message.learners = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.atLeast = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7453,6 +7466,11 @@ export const HeldProduct: MessageFns<HeldProduct> = {
       title: isSet(object.title) ? globalThis.String(object.title) : "",
       entitlements: isSet(object.entitlements) ? globalThis.Number(object.entitlements) : 0,
       learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      atLeast: isSet(object.atLeast)
+        ? globalThis.Boolean(object.atLeast)
+        : isSet(object.at_least)
+        ? globalThis.Boolean(object.at_least)
+        : false,
     };
   },
 
@@ -7470,6 +7488,9 @@ export const HeldProduct: MessageFns<HeldProduct> = {
     if (message.learners !== 0) {
       obj.learners = Math.round(message.learners);
     }
+    if (message.atLeast !== false) {
+      obj.atLeast = message.atLeast;
+    }
     return obj;
   },
 
@@ -7482,6 +7503,7 @@ export const HeldProduct: MessageFns<HeldProduct> = {
     message.title = object.title ?? "";
     message.entitlements = object.entitlements ?? 0;
     message.learners = object.learners ?? 0;
+    message.atLeast = object.atLeast ?? false;
     return message;
   },
 };
