@@ -425,6 +425,7 @@ export async function flow(ask: Ask, query: Query): Promise<page.FlowView> {
     ended: flow.ended,
     changes: flow.changes,
     held: flow.held,
+    heldAtLeast: flow.heldAtLeast,
     steps,
     ...(stopped ? { stopped } : {}),
   };

@@ -288,6 +288,8 @@ export interface FlowView {
   /** Of a withdrawal: entitlements that it names, and those that wait for approval. */
   changes: number;
   held: number;
+  /** So many or more wait. */
+  heldAtLeast: boolean;
   steps: StepView[];
   /** Where it stopped, who must act and how; undefined = it did not stop. */
   stopped?: Blocker;

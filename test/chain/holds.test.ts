@@ -221,6 +221,18 @@ test('withdrawals are shown and decided by class: who is in it now; small counts
     ['Zeven', '0: -+0', '1: <10+0'],
     ['without-class', '0: <10+0', '1: 0+1'],
   ]);
+  // Nor does the message tell it to an operator, by a number or by its steps; the sender knows what became of each.
+  const ofSender = await until(
+    () => stateOf('classes'),
+    ({ held }) => held === 21,
+  );
+  expect(ofSender).toMatchObject({ changes: 32, held: 21, heldAtLeast: false });
+  const { flow } = await at.operator.showFlow({ flowId: hold!.flowId });
+  expect(flow).toMatchObject({ changes: 32, held: 1, heldAtLeast: true });
+  const steps = flow!.steps.map(({ step, service, receiverOin, state, code }) =>
+    [step, service, receiverOin, state, code].join(' '),
+  );
+  expect(steps).toEqual([...new Set(steps)]);
   await at.operator.decideHold({ holdId, approve: false, groups: [seven!], productIds: [book(1)] });
   await at.operator.decideHold({ holdId, approve: false, groups: ['without-class'] });
   await at.operator.decideHold({ holdId, approve: true, groups: [seven!] });
