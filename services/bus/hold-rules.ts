@@ -1,6 +1,16 @@
 /** A copy of the rules of `parties` that let go what would wait for approval, for a service that owns holds; and what each let go there. */
-import { type HoldRuleFact, type RuleAsk, type Ruled, ruled, ruleEnd, ruleFact, type Spent, spend } from '#kernel';
-import { HoldRule, type HoldRuling } from '#proto/eduk/core/v1/party';
+import {
+  type HoldRuleFact,
+  LONGEST_RULE_MS,
+  type RuleAsk,
+  type Ruled,
+  ruled,
+  ruleEnd,
+  ruleFact,
+  type Spent,
+  spend,
+} from '#kernel';
+import { HoldRule, type HoldRuleSpent, type HoldRuling } from '#proto/eduk/core/v1/party';
 import type { HoldRuleChanged } from '#proto/eduk/events/v1/parties';
 import { type Reader, type Table, table, type Unit } from './port.ts';
 
@@ -36,8 +46,8 @@ export const ruleSpentTable = (name: string): Table<RuleSpentRow> =>
     retention: 'RETENTION_AUDIT',
   });
 
-/** What is over so long explains no hold any more; `parties` keeps it. */
-const KEPT_MS = 30 * 86_400_000;
+/** What is over so long explains no hold any more, nor counts for a rule that stood beside it; `parties` keeps it. */
+const KEPT_MS = LONGEST_RULE_MS + 30 * 86_400_000;
 
 type Fact = HoldRuleFact & { rule: HoldRule };
 
@@ -78,13 +88,27 @@ export class HoldRules {
 
   /** How rules stand to what would wait; asks nothing where there are none. `only`: no other rule than this one. */
   of(reader: Reader, hold: RuleHold, only?: string): Ruled<Fact> {
-    const rows = reader.list(this.#rules, { equals: [] }).filter(({ ruleId }) => only === undefined || ruleId === only);
+    const rows = reader.list(this.#rules, { equals: [] });
     if (rows.length === 0) return {};
     const facts = rows.map((row) => {
       const rule = HoldRule.decode(row.rule);
       return { ...ruleFact(rule), rule };
     });
-    return ruled(facts, hold, ({ ruleId }) => reader.get(this.#spent, hold.school, ruleId)?.spent ?? []);
+    return ruled(facts, hold, ({ ruleId }) => reader.get(this.#spent, hold.school, ruleId)?.spent ?? [], only);
+  }
+
+  /** What some rules let go, at one school or (empty) at any. */
+  spent(
+    reader: Reader,
+    { schoolOin, ruleIds }: { schoolOin: string; ruleIds: readonly string[] },
+  ): { spent: HoldRuleSpent[] } {
+    const asked = new Set(ruleIds);
+    const rows = reader
+      .list(this.#spent, { equals: schoolOin === '' ? [] : [schoolOin] })
+      .filter(({ ruleId }) => asked.has(ruleId));
+    const toldOf = ({ school, ruleId, spent }: RuleSpentRow) =>
+      spent.map(({ lastMs = 0, ...one }) => ({ ...one, ruleId, schoolOin: school, lastMs: BigInt(lastMs) }));
+    return { spent: rows.flatMap(toldOf) };
   }
 
   /** Lets something go where a rule does, and counts it; undefined = none does. */
@@ -95,7 +119,12 @@ export class HoldRules {
     for (const old of unit.list(this.#spent, { equals: [hold.school] }))
       if (old.endMs + KEPT_MS <= unit.now) unit.remove(this.#spent, old.school, old.ruleId);
     const spent = unit.get(this.#spent, hold.school, ruleId)?.spent ?? [];
-    unit.put(this.#spent, { school: hold.school, ruleId, endMs: fact.untilMs, spent: spend(spent, hold.asks) });
+    unit.put(this.#spent, {
+      school: hold.school,
+      ruleId,
+      endMs: fact.untilMs,
+      spent: spend(spent, hold.asks, hold.atMs),
+    });
     return fact.rule;
   }
 }

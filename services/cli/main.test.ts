@@ -846,6 +846,20 @@ describe('rules of holds', () => {
     expect((await eduk('hold rule list --json')).json).toMatchObject({
       rules: [{ state: 'stands', released: 2, schoolName: 'De Es', by: 'operator', mostCount: 90 }],
     });
+    const use = { kind: 'leavers', of: 'learners', count: 14, beside: 6, most: 25, base: 100 };
+    const used = [{ ...use, schoolOin: rule().schoolOin }];
+    const soon = { rule: rule(), state: 'stands', released: 2, used, schools: 1, endsSoon: true };
+    const ofAll = { ...soon, rule: rule({ schoolOin: '' }), schools: 3, endsSoon: false };
+    answer('listHoldRules', { rules: [soon, ofAll], names });
+    const { out } = await eduk('hold rule list');
+    for (const text of ['20 of 25', '6 by', 'ends in 1 d', 'at De Es', 'less at 2'])
+      expect(out.replaceAll(/\s+/g, ' ')).toContain(text);
+    expect((await eduk('hold rule list --json')).json).toMatchObject({
+      rules: [
+        { endsSoon: true, schools: 1, used: [{ ...use, schoolName: 'De Es' }] },
+        { endsSoon: false, schools: 3 },
+      ],
+    });
     answer('approveHoldRule', { flowId: 'f', decision: done, rule: rule() });
     expect(await eduk('hold rule approve r-1')).toMatchObject({ exit: 0, err: 'It stands.\n' });
     answer('endHoldRule', { flowId: 'f', decision: done, rule: rule({ endedMs: BigInt(NOW) }) });
@@ -2485,6 +2499,25 @@ describe('what waits', () => {
     expect((await eduk('hold list')).out.replace(/\s+/g, ' ')).toContain(
       'by group 7a: 24 of Getal 1, 1 licence of no learner, of Getal 1; without-class: <10 of Getal 1, 2 licences of no learner, of 9789000000026',
     );
+    const left = { productId: '9789000000019', title: 'Getal 1', learners: 24, atLeast: true };
+    const rest = { holdId: 'change-h', schoolOin: school, reason: 'withdraws_many', state: 'waiting' };
+    answer('listHolds', {
+      holds: [25, 0].map((entitlements) => ({ ...rest, products: [{ ...left, entitlements }], groups: [] })),
+    });
+    const { out } = await eduk('hold list');
+    for (const text of ['25 entitlements or more', 'some entitlements']) expect(out).toContain(text);
+    expect(out).not.toContain('of one learner');
+    answer('listHolds', {
+      holds: [
+        {
+          ...rest,
+          groups: [
+            { group: 'G7', name: '7a' },
+            { group: 'without-class', name: '' },
+          ],
+        },
+      ],
+    });
     answer('decideHold', { flowId: 'f', decision: { outcome: 'EntitlementHoldDecided' } });
     await eduk('hold reject change-h --group 7a,without-class --product 9789000000019');
     expect(asked['decideHold']).toMatchObject({ groups: ['G7', 'without-class'], productIds: ['9789000000019'] });

@@ -37,6 +37,8 @@ test('how much a part of withdrawals takes away is told as far as counts of clas
   } as unknown as Hold;
   expect(lostBy(of, NOTHING)).toEqual(told(42));
   expect(lostBy(of, { ...NOTHING, products: ['dutch'] })).toEqual(told(12));
+  const rest = { ...of, products: of.products.map((one) => ({ ...one, atLeast: true })) };
+  expect(lostBy(rest, NOTHING)).toEqual({ count: 42, kind: 'at_least' });
   expect(lostBy(of, { ...NOTHING, groups: ['a'] })).toEqual(told(25));
   expect(lostBy(of, { ...NOTHING, groups: ['a', 'b'] })).toEqual({ count: 37, kind: 'at_least' });
   expect(lostBy(of, { ...NOTHING, groups: ['b'], products: ['dutch'] })).toEqual(told(12));

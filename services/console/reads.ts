@@ -87,6 +87,8 @@ const pagesOf: Readonly<Record<string, string>> = {
   'launches.theirs': '/launches',
   'launches.ours': '/launches',
   'hold.pending': '/holds',
+  'rule.ends': '/holds',
+  'rule.used': '/holds',
   'endpoint.failing': '/dead',
   'endpoint.parked': '/dead',
   'holdings.differ': '/reconciled',
@@ -423,6 +425,7 @@ export async function flow(ask: Ask, query: Query): Promise<page.FlowView> {
     ended: flow.ended,
     changes: flow.changes,
     held: flow.held,
+    heldAtLeast: flow.heldAtLeast,
     steps,
     ...(stopped ? { stopped } : {}),
   };
@@ -520,11 +523,8 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     approvedOnce: one.approvedOnce,
     ...(one.ruling?.ruleId ? { rule: one.ruling.ruleId } : {}),
     ...(one.ruling?.nearRuleId ? { near: { rule: one.ruling.nearRuleId, why: one.ruling.nearWhy } } : {}),
-    products: one.products.map(({ productId, title, entitlements, learners }) => ({
-      id: productId,
-      title,
-      entitlements,
-      learners,
+    products: one.products.map(({ productId: id, ...of }) => ({
+      ...{ id, title: of.title, entitlements: of.entitlements, learners: of.learners, atLeast: of.atLeast },
     })),
     groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed, loses }) => ({
       group,
@@ -547,7 +547,7 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
 export async function holdRules(ask: Ask): Promise<page.HoldRule[]> {
   const { rules, names } = await ask('listHoldRules', {});
   const nameOf = namesIn(names);
-  return rules.slice(0, MOST_RULES).map(({ rule, state, released }) => ({
+  return rules.slice(0, MOST_RULES).map(({ rule, state, released, used, schools, endsSoon }) => ({
     id: rule!.ruleId,
     ...(rule!.schoolOin === '' ? {} : { school: nameOf(rule!.schoolOin) }),
     kinds: rule!.kinds,
@@ -562,6 +562,12 @@ export async function holdRules(ask: Ask): Promise<page.HoldRule[]> {
     person: rule!.byPerson.slice(0, 8),
     ended: numberOf(rule!.endedMs),
     released,
+    used: used.map(({ schoolOin, kind, of, count, beside, most }) => ({
+      ...{ kind, of, count, beside, most },
+      school: nameOf(schoolOin),
+    })),
+    schools,
+    endsSoon,
   }));
 }
 const MOST_RULES = 200;

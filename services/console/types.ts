@@ -150,6 +150,11 @@ export interface HoldRule {
   ended: number;
   /** Holds that it let go and that are still shown. */
   released: number;
+  /** How much of it is used, the fullest first: by it, and by others that stood beside it; at most twenty. */
+  used: { school: Named; kind: string; of: string; count: number; beside: number; most: number }[];
+  /** At how many schools. */
+  schools: number;
+  endsSoon: boolean;
 }
 
 /** A hold beside a rule that is to be set. */
@@ -283,6 +288,8 @@ export interface FlowView {
   /** Of a withdrawal: entitlements that it names, and those that wait for approval. */
   changes: number;
   held: number;
+  /** So many or more wait. */
+  heldAtLeast: boolean;
   steps: StepView[];
   /** Where it stopped, who must act and how; undefined = it did not stop. */
   stopped?: Blocker;
@@ -351,8 +358,8 @@ export interface Hold {
   rule?: string;
   /** The rule that comes near, and why it does not let it go. */
   near?: { rule: string; why: string };
-  /** Of what withdrawals wait. */
-  products: { id: string; title: string; entitlements: number; learners: number }[];
+  /** Of what withdrawals wait; `atLeast`: so many or more, after a part by class. */
+  products: { id: string; title: string; entitlements: number; learners: number; atLeast: boolean }[];
   forgets: number;
 }
 

@@ -244,7 +244,8 @@ export function decideHold(record: LogRecord, unit: Unit, byTwo: boolean, decide
   const waiting = all.length - meant.length;
   const left = meant.reduce((products, item) => counted(products, item, -1), hold.products);
   const state = waiting > 0 ? 'waiting' : approve ? 'approved' : 'rejected';
-  const rest = { products: waiting > 0 ? left : hold.products, part: waiting > 0 ? 1 : hold.part };
+  const part = Math.max(hold.part, decision.groups.length > 0 ? 2 : 1);
+  const rest = { products: waiting > 0 ? left : hold.products, part: waiting > 0 ? part : hold.part };
   unit.put(holds, { ...hold, state, ...rest, approval: undefined });
   if (waiting === 0) watch(unit, school, holdId);
   emit(
@@ -420,7 +421,7 @@ export function onRule(changed: HoldRuleChanged, unit: Unit): void {
 /** A hold that waits is decided whole where this rule lets it go, as if somebody had approved it. Where a freeze holds it waits on. */
 export function lookByRule(unit: Unit, school: string, holdId: string, ruleId: string, decide: Decide): void {
   const hold = unit.get(holds, school, holdId);
-  if (hold?.state !== 'waiting' || hold.part === 1) return;
+  if (hold?.state !== 'waiting' || hold.part > 0) return;
   const asks = asksOf(hold);
   const all = unit.list(held, { equals: [school, holdId] });
   if (!asks || all.length === 0 || endsOf(unit, all).some((untilMs) => untilMs !== undefined)) return;

@@ -171,7 +171,9 @@ test('a message that takes much away waits whole, by product; released in part, 
   expect(bench.events('EntitlementHoldDecided')[0]).toMatchObject({ flowId: first, value: { items: 2, waiting: 2 } });
   expect(bench.events('EntitlementChanged')[0]!.flowId).toBe('01a81aab-cc00-7431-8359-07c7b2405ced');
   expect(ids.map((id) => stateOf(bench, id))).toEqual([WITHDRAWN, WITHDRAWN, GRANTED, GRANTED]);
-  expect(await waiting(bench)).toMatchObject([{ part: true, products: [{ productId: 'dutch', entitlements: 2 }] }]);
+  expect(await waiting(bench)).toMatchObject([
+    { part: true, byClass: false, products: [{ productId: 'dutch', entitlements: 2 }] },
+  ]);
   bench.clear();
   decideIt(bench, hold!.holdId, false);
   expect(said(bench).slice(1)).toEqual([
@@ -219,7 +221,7 @@ test('a part is of the messages of a class; with each goes all that waits about 
   expect(ids.map((id) => stateOf(bench, id))).toEqual([WITHDRAWN, GRANTED, WITHDRAWN, GRANTED]);
   expect(await waiting(bench)).toMatchObject([
     {
-      part: true,
+      ...{ part: true, byClass: true },
       products: [
         { productId: 'dutch', entitlements: 1 },
         { productId: 'maths', entitlements: 1, messages: 2 },

@@ -38,6 +38,7 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
         : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
       return { holds: [...rows].sort((a, b) => a.sinceMs - b.sinceMs).map((row) => holdMessage(engine, row)) };
     },
+    listRuleSpent: (request) => rulesKnown.spent(engine, request),
     listHeldChanges: ({ schoolOin, holdId }) => ({ changes: heldChanges(engine, schoolOin, holdId) }),
   }),
 ];
@@ -60,7 +61,8 @@ const holdMessage = (engine: EngineView, row: Readonly<HoldRow>): ChangeHold => 
   sinceMs: BigInt(row.sinceMs),
   flowId: row.flow,
   products: row.products.map(({ product, ...counts }) => ({ productId: product, ...counts })),
-  part: row.part === 1,
+  part: row.part > 0,
+  byClass: row.part === 2,
   approvedOnce: row.approval !== undefined && row.state === 'waiting',
   ruling: rulingOf(engine, rulesKnown, { ...row, asks: asksOf(row) }),
 });

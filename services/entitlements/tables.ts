@@ -208,7 +208,7 @@ export interface HoldRow {
   /** Of the last message put under it. */
   lastNth: number;
   products: HeldOfProduct[];
-  /** 0 or 1: a part was decided. */
+  /** 0; 1: a part was decided; 2: and one of them by class. */
   part: number;
   /** One person approved it, or a part, where two must. Absent = nobody did. */
   approval?: Approval | undefined;

@@ -10,6 +10,7 @@ import {
   ruleEnd,
   type Spent,
   spend,
+  standBeside,
   whyNot,
 } from './hold-rule.ts';
 
@@ -139,5 +140,76 @@ test('whatever is asked of it, and in whatever order: what a rule lets go stays 
         }
       }
     }),
+  );
+});
+
+test('rules that stand at one time let go together what the largest of them may; one that is over leaves another its own', () => {
+  const [wide, narrow] = [
+    rule({ ruleId: 'wide', mostPercent: 20, untilMs: 60 }),
+    rule({ ruleId: 'narrow', mostCount: 12 }),
+  ];
+  const spent = new Map<string, Spent[]>();
+  const go = (count: number, atMs: number, only?: string) => {
+    const asks = [leavers(count)];
+    const { rule: by, near } = ruled(
+      [narrow, wide],
+      { school: 'a', asks, atMs },
+      (of) => spent.get(of.ruleId) ?? [],
+      only,
+    );
+    if (by) spent.set(by.ruleId, spend(spent.get(by.ruleId) ?? [], asks));
+    return by?.ruleId ?? near?.why;
+  };
+  expect([go(10, 50), go(8, 50), go(3, 50)]).toEqual(['wide', 'wide', 'beyond_share']);
+  // The one that was asked alone is not asked about itself alone.
+  expect([go(3, 50, 'narrow'), go(2, 50)]).toEqual(['beyond_share', 'wide']);
+  expect(go(1, 70)).toBe('beyond_share');
+  const next = rule({ ruleId: 'next', fromMs: 60 });
+  expect([standBeside(wide, next), standBeside(narrow, next), standBeside(next, next)]).toEqual([false, true, false]);
+  expect(standBeside(rule({ ruleId: 'x', schoolOin: 'a' }), rule({ ruleId: 'y', schoolOin: 'b' }))).toBe(false);
+  expect(standBeside(rule({ ruleId: 'x', endedMs: 30 }), rule({ ruleId: 'y', fromMs: 20, approvedMs: 30 }))).toBe(
+    false,
+  );
+});
+
+const several = fc
+  .array(rules, { minLength: 2, maxLength: 4 })
+  .map((all) => all.map((one, i) => ({ ...one, ruleId: `r${i}` })));
+
+test('however many rules there are: when one lets go, it and those beside it stay within its bounds; no school loses more than a half', () => {
+  const asked = fc.array(fc.tuple(asks, fc.nat(130), fc.constantFrom('a', 'b')), { maxLength: 15 });
+  fc.assert(
+    fc.property(several, asked, (facts, holds) => {
+      const spent = new Map<string, Spent[]>();
+      const spentAt = (school: string) => (of: HoldRuleFact) => spent.get(`${school} ${of.ruleId}`) ?? [];
+      const sum = (of: HoldRuleFact[], school: string, kind: string, what: string): number =>
+        of
+          .flatMap(spentAt(school))
+          .filter((one) => one.kind === kind && one.of === what)
+          .reduce((all, { count }) => all + count, 0);
+      for (const [these, atMs, school] of holds) {
+        const { rule: by } = ruled(facts, { school, asks: these, atMs }, spentAt(school));
+        if (!by) continue;
+        spent.set(`${school} ${by.ruleId}`, spend(spentAt(school)(by), these));
+        const share = Math.min(by.mostPercent, mostOf(by.kinds));
+        const beside = facts.filter((one) => one === by || standBeside(one, by));
+        for (const { kind, of } of these) {
+          const gone = sum(beside, school, kind, of);
+          expect(gone).toBeLessThanOrEqual(share);
+          if (by.mostCount > 0) expect(gone).toBeLessThanOrEqual(by.mostCount);
+        }
+      }
+      // Whichever moment is looked at: of all that rules which stood then let go, while they stood.
+      for (const atMs of [0, 10, 35, 69, 99])
+        for (const school of ['a', 'b']) {
+          const standing = facts.filter(
+            (one) => one.approvedMs > 0 && Math.max(one.fromMs, one.approvedMs) <= atMs && atMs < ruleEnd(one),
+          );
+          for (const what of ['learners', 'groups'])
+            for (const kind of ['leavers', 'groups', 'withdrawals'])
+              expect(sum(standing, school, kind, what)).toBeLessThanOrEqual(50);
+        }
+    }),
+    { numRuns: 500 },
   );
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { rowsToTell, tellRow } from './small-counts.ts';
+import { rowsToTell, tellRest, tellRow } from './small-counts.ts';
 
 const rowOf = (counts: readonly number[]) => new Map(counts.map((n, i) => [`c${i}`, n]));
 
@@ -55,6 +55,26 @@ describe('a row outside the school', () => {
       ),
     );
   });
+});
+
+test('whichever cells go, and in whatever order: what was hidden beside them is never told, nor a sum of more than what is told', () => {
+  const gone = fc.array(fc.nat(6), { maxLength: 6 });
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 2, maxLength: 7 }), gone, (counts, order) => {
+      const left = rowOf(counts);
+      const before = tellRow(left, false);
+      const hidden = [...before.cells].flatMap(([name, { underTen, hidden }]) => (underTen || hidden ? [name] : []));
+      for (const i of order) {
+        left.delete(`c${i}`);
+        const { told, cells } = tellRest(left);
+        const shown = [...cells].filter(([, { underTen, hidden }]) => !underTen && !hidden);
+        expect(shown.map(([name]) => name).filter((name) => hidden.includes(name))).toEqual([]);
+        expect(told).toBe(shown.reduce((sum, [name]) => sum + left.get(name)!, 0));
+        // Of what is left one is open: how much went cannot be reckoned from what was known before.
+        if (left.size > 0) expect(shown.length).toBeLessThan(left.size);
+      }
+    }),
+  );
 });
 
 test('rows that are told leave no small count in what all the others hold together', () => {

@@ -57,6 +57,22 @@ export function tellRow(counts: ReadonlyMap<string, number>, exact: boolean): Te
 }
 
 /**
+ * What is left of a row of which some cells went, and whose total was known before: `told` is the sum of the cells that are told. Besides
+ * those under ten the smallest other one is not: it may have been hidden beside one that went, and would tell that one now.
+ */
+export function tellRest(counts: ReadonlyMap<string, number>): {
+  told: number;
+  cells: ReadonlyMap<string, TellableCount>;
+} {
+  const [smallest] = [...counts]
+    .filter(([, n]) => n >= FEWEST_LEARNERS)
+    .sort(([a, n], [b, m]) => n - m || (a < b ? -1 : 1));
+  const isHidden = (name: string, n: number): boolean => (n > 0 && n < FEWEST_LEARNERS) || name === smallest?.[0];
+  const cells = new Map([...counts].map(([name, n]) => [name, isHidden(name, n) ? withheld(n) : told(n)]));
+  return { told: [...cells.values()].reduce((sum, { count }) => sum + count, 0), cells };
+}
+
+/**
  * Which of some rows with the same cells may be told whole, where the sums of each cell over all of them may be known: those without
  * a small cell, less as many of the smallest as it takes for what the others hold together not to be small in any cell.
  */

@@ -97,6 +97,24 @@ describe('a rule of leavers', () => {
     expect(b.events('RosterReleased')).toEqual([]);
   });
 
+  test('and rules of two reasons together no more than one of them, also where the other is asked by itself', async () => {
+    const { b, push, rule, waiting, size } = opened();
+    rule();
+    rule({ ruleId: 'other', reason: 'site-closes' });
+    push(without(...some(30, 8)));
+    expect(await size()).toBe(32);
+    push(without(...some(24, 14)));
+    rule({ ruleId: 'third', reason: 'late', waiting: true });
+    b.advance(HOUR);
+    const [hold] = await waiting();
+    expect([hold!.ruling?.nearWhy, await size()]).toEqual(['beyond_share', 32]);
+    // When those that let something go are over, another begins anew.
+    b.advance(24 * HOUR);
+    rule({ ruleId: 'next' });
+    push(without(...some(28, 10)));
+    expect(await size()).toBe(30);
+  });
+
   test('in all while it stands, and no longer; then a roster waits that says by how much it came late', async () => {
     const { b, push, rule, waiting, size } = opened();
     rule({ mostPercent: 20 });

@@ -139,6 +139,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
         : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
       return { holds: rows.map((row) => holdOf(engine, row)) };
     },
+    listRuleSpent: (request) => rulesKnown.spent(engine, request),
     listForgetting({ sinceMs, limit }) {
       return {
         forgetting: wholeHours(engine, forgotten, 'byHour', 'destroyAtMs', Number(sinceMs), limit).map(

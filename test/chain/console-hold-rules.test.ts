@@ -106,6 +106,8 @@ runs('rules of holds on the console', { timeout: 180_000 }, () => {
     expect((await roster(30, '2026-10-03')).decision?.code).toBe('hold.pending');
     await go('/holds');
     await page.getByText('het is meer dan haar deel van de school').waitFor();
+    await page.getByText('6 van 8 leerlingen').waitFor();
+    await shoot(page, 'rules-used');
     await page.getByRole('button', { name: /^Beëindig de regel: year-end-2027: De Vorst/ }).click();
     await dialog().getByRole('button', { name: 'Niet doen' }).click();
     expect((await at.operator.listHoldRules({})).rules).toHaveLength(1);
@@ -119,6 +121,12 @@ runs('rules of holds on the console', { timeout: 180_000 }, () => {
   test('it fits a phone, in the dark, in English', async () => {
     const more = { all: true, kinds: ['renames', 'groups'], mostPercent: 30, mostCount: 20, until: inDays(9) };
     await at.operator.setHoldRule({ ...more, reason: 'regrouping' });
+    expect((await roster(29, '2026-10-04')).decision?.code).toBe('hold.pending');
+    const asked = { ...more, kinds: ['leavers'], reason: 'leavers', waiting: true };
+    const { rule } = await at.operator.setHoldRule(asked);
+    await at.operator.approveHoldRule({ ruleId: rule!.ruleId, confirm: true });
+    await vi.waitFor(async () => expect((await at.operator.listHolds({ schoolOin: school })).holds).toEqual([]), LONG);
+    expect((await roster(20, '2026-10-05')).decision?.code).toBe('hold.pending');
     const small = await pageIn(browser, {
       locale: 'en-GB',
       colorScheme: 'dark',
@@ -128,7 +136,8 @@ runs('rules of holds on the console', { timeout: 180_000 }, () => {
     await small.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
     await small.goto(`${originOf(at)}/holds?decided=yes`);
     await small.getByText('all schools').first().waitFor();
-    await small.getByText('Released by rule').waitFor();
+    await small.getByText('Released by rule').first().waitFor();
+    await small.getByText('5 of 10 learners').waitFor();
     const set = small.getByRole('region', { name: 'Set a rule' });
     await set.getByLabel(/^School/).fill(brin);
     await set.getByLabel('learners who leave').check();

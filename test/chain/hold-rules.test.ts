@@ -98,6 +98,12 @@ test('what comes next goes at once, in all as much as the rule says; it is in th
   const beyond = await roster('2026-10-04', everyone.slice(21));
   expect(beyond.decision?.code).toBe('hold.pending');
   expect((await holds())[0]).toMatchObject({ ruling: { nearWhy: 'beyond_share' } });
+  const { rules } = await at.operator.listHoldRules({ schoolOin: oin });
+  const use = { schoolOin: oin, kind: 'leavers', of: 'learners', count: 14, beside: 0, most: 20, base: 40 };
+  expect(rules).toMatchObject([{ used: [use], schools: 1, endsSoon: false }]);
+  // What it let go counts for another beside it, before that is set too.
+  const beside = await at.operator.previewHoldRule({ asked: { ...leavers, mostPercent: 40 } });
+  expect(beside.waiting).toMatchObject([{ holdId: beyond.holdId, whyNot: 'beyond_share' }]);
   const leaves = await awaited(
     async () => (await at.operator.readAuditLog({ from: 0n, limit: 1000 })).leaves,
     (all) => methodsOf(all).filter((method) => method === 'RosterReleased').length === 2,

@@ -211,15 +211,33 @@ test('withdrawals are shown and decided by class: who is in it now; small counts
   await at.operator.decideHold({ holdId, approve: true, groups: [eight!] });
   await until(here, (count) => count === grants.length - 11);
   const [rest] = await holds();
-  expect(rest).toMatchObject({ state: 'waiting', part: true, products: [{ entitlements: 16 }, { entitlements: 5 }] });
+  // How much less it is would tell how many of eight were small: of what is left only what is told is in the totals.
+  const totals = [
+    { entitlements: 0, learners: 0, atLeast: true },
+    { entitlements: 1, learners: 0, atLeast: true },
+  ];
+  expect(rest).toMatchObject({ state: 'waiting', part: true, products: totals, ruling: { asks: [] } });
   expect(rest!.groups.map(told)).toEqual([
     ['Zeven', '0: -+0', '1: <10+0'],
     ['without-class', '0: <10+0', '1: 0+1'],
   ]);
+  // Nor does the message tell it to an operator, by a number or by its steps; the sender knows what became of each.
+  const ofSender = await until(
+    () => stateOf('classes'),
+    ({ held }) => held === 21,
+  );
+  expect(ofSender).toMatchObject({ changes: 32, held: 21, heldAtLeast: false });
+  const { flow } = await at.operator.showFlow({ flowId: hold!.flowId });
+  expect(flow).toMatchObject({ changes: 32, held: 1, heldAtLeast: true });
+  const steps = flow!.steps.map(({ step, service, receiverOin, state, code }) =>
+    [step, service, receiverOin, state, code].join(' '),
+  );
+  expect(steps).toEqual([...new Set(steps)]);
   await at.operator.decideHold({ holdId, approve: false, groups: [seven!], productIds: [book(1)] });
   await at.operator.decideHold({ holdId, approve: false, groups: ['without-class'] });
   await at.operator.decideHold({ holdId, approve: true, groups: [seven!] });
   await until(here, (count) => count === 7);
   // What stays: of the other product all of seven, and what is without class.
   expect([await here(), (await holds())[0]!.state, (await holds())[0]!.groups]).toEqual([7, 'approved', []]);
+  expect((await holds())[0]!.products.every(({ atLeast, entitlements }) => atLeast && entitlements === 0)).toBe(true);
 });

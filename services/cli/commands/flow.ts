@@ -221,7 +221,7 @@ export const showFlow: Command = {
       ended: flow.ended,
       steps,
       losses: lossesJson(flow.losses),
-      ...(flow.changes > 0 ? { changes: flow.changes, held: flow.held } : {}),
+      ...(flow.changes > 0 ? { changes: flow.changes, held: flow.held, heldAtLeast: flow.heldAtLeast } : {}),
     };
     const facts = list([
       ['flow', flow.flowId],
@@ -231,7 +231,12 @@ export const showFlow: Command = {
       ['reference', flow.reference],
       ['about', flow.subject],
       ['state', flow.ended ? `${flow.state}, ended` : flow.state],
-      ['waits for approval', flow.held > 0 ? `${flow.held} of ${counted(flow.changes, 'change')}: eduk hold list` : ''],
+      [
+        'waits for approval',
+        flow.held > 0
+          ? `${flow.held}${flow.heldAtLeast ? ' or more' : ''} of ${counted(flow.changes, 'change')}: eduk hold list`
+          : '',
+      ],
     ]);
     const rows = flow.steps.map((step) => [
       dutchTime(step.atMs),

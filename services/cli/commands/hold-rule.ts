@@ -1,10 +1,10 @@
 /** Rules that let go what would wait for approval, for a while and up to so much. */
 import { holdRuleKinds } from '#kernel';
 import type { HoldAsk, HoldRule } from '#proto/eduk/core/v1/party';
-import type { HoldRuleView, PartyName, RuledHold } from '#proto/eduk/operator/v1/operator';
+import type { HoldRuleUse, HoldRuleView, PartyName, RuledHold } from '#proto/eduk/operator/v1/operator';
 import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { dutchTime, isoTime, list, table } from '../print.ts';
+import { counted, dutchTime, isoTime, list, span, table } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
 import { heldBecause, whyNotWords } from './hold.ts';
 
@@ -180,20 +180,39 @@ const states: Readonly<Record<string, string>> = {
   ended: 'ended early',
 };
 
+/** `14 of 20 learners`, with what rules beside it let go: `(6 by others)`. */
+const useWords = ({ kind, of, count, beside, most }: HoldRuleUse, kinds: readonly string[]): string =>
+  `${count + beside} of ${most} ${of}${kinds.length > 1 ? ` (${kind})` : ''}${beside > 0 ? `, ${beside} by others` : ''}`;
+
+/** Of a rule of all schools where most of it is used, and at how many others. */
+function usedWords({ rule, used, schools }: HoldRuleView, names: readonly PartyName[]): string {
+  const { schoolOin, kinds } = rule!;
+  if (used.length === 0) return '-';
+  if (schoolOin !== '') return used.map((one) => useWords(one, kinds)).join('\n');
+  const [most] = used;
+  const rest = schools > 1 ? `, less at ${counted(schools - 1, 'other')}` : '';
+  return `${useWords(most!, kinds)} at ${nameIn(names, most!.schoolOin) ?? most!.schoolOin}${rest}`;
+}
+
 const row =
-  (names: readonly PartyName[]) =>
-  ({ rule, state, released }: HoldRuleView) => [
-    `${rule!.ruleId}\n${rule!.reason}`,
-    scopeWords(rule!, names),
-    boundWords(rule!),
-    dutchTime(rule!.endedMs || rule!.untilMs),
-    states[state] ?? state,
-    String(released),
-  ];
+  (names: readonly PartyName[], now: number) =>
+  (view: HoldRuleView): string[] => {
+    const { rule, state, released, endsSoon } = view;
+    const until = rule!.endedMs || rule!.untilMs;
+    return [
+      `${rule!.ruleId}\n${rule!.reason}`,
+      scopeWords(rule!, names),
+      boundWords(rule!),
+      usedWords(view, names),
+      `${dutchTime(until)}${endsSoon ? `\nends in ${span(Number(until) - now)}` : ''}`,
+      states[state] ?? state,
+      String(released),
+    ];
+  };
 
 export const listHoldRules: Command = {
   name: 'hold rule list',
-  about: 'List the rules that let go what would wait for approval, with how much each let go.',
+  about: 'List the rules that let go what would wait for approval, with how much of each is used.',
   flags: {
     school: schoolFlag('That are about this school.'),
     past: { about: 'Those that are over too.' },
@@ -202,11 +221,20 @@ export const listHoldRules: Command = {
     const of = { schoolOin: call.one('school') ?? '', past: call.has('past') };
     const { rules, names } = await call.gateway().ask('listHoldRules', of);
     return {
-      json: { rules: rules.map(({ rule, state, released }) => ({ state, released, ...json(rule!, names) })) },
+      json: {
+        rules: rules.map(({ rule, state, released, used, schools, endsSoon }) => ({
+          ...{ state, released, endsSoon, schools },
+          used: used.map((one) => ({ ...one, schoolName: nameIn(names, one.schoolOin) })),
+          ...json(rule!, names),
+        })),
+      },
       text:
         rules.length === 0
           ? 'No rule lets anything go.'
-          : table(['rule', 'of', 'lets go', 'until', 'state', 'released'], rules.map(row(names))),
+          : table(
+              ['rule', 'of', 'lets go', 'used', 'until', 'state', 'released'],
+              rules.map(row(names, call.streams.now())),
+            ),
     };
   },
 };

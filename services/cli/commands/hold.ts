@@ -108,9 +108,13 @@ const ruleWords = ({ ruling }: HeldRoster): string =>
       : '';
 
 const isOfProducts = ({ products }: HeldRoster): boolean => products.length > 0;
-/** `Getal en Ruimte 1 (9789000000011): 28 entitlements, 28 of one learner`. */
-const productWords = ({ productId, title, entitlements, learners }: HeldProduct): string =>
-  `${title === '' ? productId : `${title} (${productId})`}: ${counted(entitlements, 'entitlement')}${learners > 0 ? `, ${learners} of one learner` : ''}`;
+/** `Getal en Ruimte 1 (9789000000011): 28 entitlements, 28 of one learner`; after a part by class `24 entitlements or more`. */
+function productWords({ productId, title, entitlements, learners, atLeast }: HeldProduct): string {
+  const name = title === '' ? productId : `${title} (${productId})`;
+  if (atLeast)
+    return `${name}: ${entitlements === 0 ? 'some entitlements' : `${counted(entitlements, 'entitlement')} or more`}`;
+  return `${name}: ${counted(entitlements, 'entitlement')}${learners > 0 ? `, ${learners} of one learner` : ''}`;
+}
 
 const reasons: Record<string, string> = {
   empty: 'it is empty',

@@ -32,8 +32,9 @@ export const stands = ({ difference, groups, products }: Hold, chosen: Chosen): 
 export function lostBy({ products, groups }: Hold, chosen: Chosen): ToldCount {
   const isMeant = (id: string): boolean => chosen.products.length === 0 || chosen.products.includes(id);
   if (chosen.groups.length === 0) {
-    const count = products.filter(({ id }) => isMeant(id)).reduce((sum, one) => sum + one.entitlements, 0);
-    return { count, kind: 'told' };
+    const meant = products.filter(({ id }) => isMeant(id));
+    const count = meant.reduce((sum, one) => sum + one.entitlements, 0);
+    return { count, kind: meant.some(({ atLeast }) => atLeast) ? 'at_least' : 'told' };
   }
   const lost = groups
     .filter(({ group }) => chosen.groups.includes(group))

@@ -72,6 +72,7 @@ const STATES: Readonly<Record<string, 'well' | 'wait' | 'bad' | 'plain'>> = {
   freeze_state_holds: 'wait',
   rule_state_stands: 'well',
   rule_state_asked: 'wait',
+  rule_ends_soon: 'wait',
   done: 'well',
   decided: 'well',
   read: 'well',

@@ -12,6 +12,7 @@ import { kinds } from '../reconcile/kinds.ts';
 import { type AlertSettings, type Channel, channelsFor, type Tried } from './channels.ts';
 import { endingMandates } from './ending.ts';
 import { judge, type Looked } from './judge.ts';
+import { RuleWatch } from './rules.ts';
 import { alertKinds } from './words.ts';
 
 export type { AlertSettings } from './channels.ts';
@@ -32,6 +33,7 @@ export class Alerts {
   readonly #missing: () => Promise<readonly string[]>;
   readonly channels: readonly Channel[];
   readonly #teller = newId();
+  readonly #rules = new RuleWatch();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #lost: Lost | undefined;
@@ -185,6 +187,7 @@ export class Alerts {
       maybe(this.#silent()),
       maybe(launchesOf(gate)),
     ]);
+    const holds = held && changes && [...held.holds, ...changes.holds];
     return {
       nowMs: clock.now(),
       standing: standing?.alerts.map(({ alert }) => alert!),
@@ -193,7 +196,8 @@ export class Alerts {
         parked && { ages: ages.ages, freeDiskBytes: Number(ages.freeDiskBytes), parkedKeys: parked.parked.length },
       disks: disks?.disks,
       endpoints: endpoints?.endpoints,
-      holds: held && changes && [...held.holds, ...changes.holds],
+      holds,
+      rules: holds && (await maybe(this.#rules.look(gate.door, holds))),
       reveals,
       keys,
       certificates: [

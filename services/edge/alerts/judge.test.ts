@@ -29,6 +29,7 @@ const well: Looked = {
   disks: [filling('state', 8), filling('vault', undefined)],
   endpoints: [EndpointStatus.fromPartial({ partyOin: PARTY, standard: 'webhook', state: 'up' })],
   holds: [],
+  rules: [],
   reveals: { tooMany: [] },
   keys: ShowKeysResponse.fromPartial({}),
   certificates: [{ partyOin: PARTY, name: '', notAfterMs: nowMs + 31 * DAY }],
@@ -118,6 +119,16 @@ test.each<[string, Partial<Looked>, string[]]>([
     'a roster that is held',
     { holds: [{ holdId: 'hold-1', schoolOin: SCHOOL, sinceMs: 1n }] },
     [`hold.pending warn ${SCHOOL} hold-1`],
+  ],
+  [
+    'a rule that ends, and one that is nearly used up at three schools',
+    {
+      rules: [
+        { ruleId: 'r', schoolOin: SCHOOL, endsInDays: 5, fullAt: 0 },
+        { ruleId: 's', schoolOin: '', fullAt: 3 },
+      ],
+    },
+    [`rule.ends warn ${SCHOOL} r 5`, 'rule.used warn s 3'],
   ],
   [
     'many reveals, in two hours, of one party',

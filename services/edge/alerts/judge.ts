@@ -4,6 +4,7 @@ import { Alert, type DiskForecast, type EndpointStatus, type Reconciliation } fr
 import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import type { ShowKeysResponse, ShowRevealsResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Hold, Pull } from '#proto/eduk/rosters/v1/rosters';
+import type { RuleToWatch } from './rules.ts';
 import { type AlertCode, alertKinds } from './words.ts';
 
 /** Answers as they came; what is undefined could not be found out. */
@@ -18,6 +19,8 @@ export interface Looked {
   disks?: readonly DiskForecast[] | undefined;
   endpoints?: readonly EndpointStatus[] | undefined;
   holds?: readonly (Pick<Hold, 'holdId' | 'schoolOin' | 'sinceMs'> & Partial<Pick<Hold, 'reason'>>)[] | undefined;
+  /** Rules of holds that end or are nearly used up, while something still comes. */
+  rules?: readonly RuleToWatch[] | undefined;
   reveals?: Pick<ShowRevealsResponse, 'tooMany'> | undefined;
   keys?: Pick<ShowKeysResponse, 'masterClosed' | 'masterAwayMs' | 'held'> | undefined;
   /** When the certificate of a party, by OIN, or one of the gateway's own, by its name, ends. */
@@ -46,6 +49,8 @@ export const restsOn: Readonly<Record<AlertCode, Exclude<keyof Looked, 'nowMs' |
   'endpoint.failing': 'endpoints',
   'endpoint.parked': 'endpoints',
   'hold.pending': 'holds',
+  'rule.ends': 'rules',
+  'rule.used': 'rules',
   'reveals.many': 'reveals',
   'vault.closed': 'keys',
   'certificate.ends': 'certificates',
@@ -112,6 +117,10 @@ export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; 
     // It goes on by itself.
     if (reason === 'freeze') continue;
     add('hold.pending', { schoolOin, subject: holdId, sinceMs });
+  }
+  for (const { ruleId, schoolOin, endsInDays, fullAt } of looked.rules ?? []) {
+    if (endsInDays !== undefined) add('rule.ends', { schoolOin, subject: ruleId, count: BigInt(endsInDays) });
+    if (fullAt > 0) add('rule.used', { schoolOin, subject: ruleId, count: BigInt(fullAt) });
   }
   const revealed = Map.groupBy(looked.reveals?.tooMany ?? [], ({ partyOin }) => partyOin);
   for (const [partyOin, hours] of revealed) {

@@ -91,6 +91,22 @@ export const alertKinds = {
     nl: 'Een leerlingbestand, intrekkingen van licenties, of het vergeten of samenvoegen van leerlingen wacht op goedkeuring.',
     en: 'A roster, withdrawals of entitlements, or learners to be forgotten or to become one, wait for approval.',
   },
+  'rule.ends': {
+    grade: 'warn',
+    who: 'operator',
+    patienceMs: 0,
+    see: 'eduk hold rule list',
+    nl: 'Een regel die vrijgeeft wat zou wachten loopt binnenkort af, en er komt nog steeds iets binnen. Daarna wacht het.',
+    en: 'A rule that lets go what would wait ends soon, and something still comes in. After that it waits.',
+  },
+  'rule.used': {
+    grade: 'warn',
+    who: 'operator',
+    patienceMs: 0,
+    see: 'eduk hold rule list',
+    nl: 'Van een regel die vrijgeeft wat zou wachten is bij scholen 80 procent of meer gebruikt. Wat meer is, wacht.',
+    en: 'Of a rule that lets go what would wait, 80 percent or more is used at schools. What goes beyond it waits.',
+  },
   'disk.little': {
     grade: 'page',
     who: 'operator',

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { ChangeHold } from '#proto/eduk/entitlements/v1/entitlements';
+import { changesHeld } from '../reads/why.ts';
 import type { Door } from '../submission.ts';
-import { heldClasses, messagesOf } from './held-groups.ts';
+import { heldClasses, heldProducts, messagesOf } from './held-groups.ts';
 
 const SCHOOL = '0000000700012AB00000';
 
@@ -68,6 +69,34 @@ test('each class by name, else by key; what has no class or no learner by itself
     ['B', 'text B', '7', [0, false, true, 0]],
     ['without-class', '', '', [0, true, false, 1]],
   ]);
+});
+
+test('once a part was decided by class, what is left reads as what is told of it, or more; decided whole, as nothing', async () => {
+  const { door, classOf } = school();
+  const of = (byClass: boolean) => ({ ...hold(26), byClass });
+  const whole = heldProducts(of(false), await heldClasses(door, of(false)));
+  expect(whole).toEqual([{ productId: 'maths', entitlements: 26, learners: 26, atLeast: false }]);
+  const groups = await heldClasses(door, of(true));
+  const told = groups.map(({ group, loses }) => [group, loses[0]!.learners!.count]);
+  expect(told).toEqual([
+    ['A', 12],
+    ['B', 0],
+    ['without-class', 0],
+  ]);
+  // With the licences of the class and of the school.
+  expect(heldProducts(of(true), groups)).toEqual([
+    { productId: 'maths', entitlements: 14, learners: 12, atLeast: true },
+  ]);
+  // The class whose count was hidden beside the small one stays hidden when that one went.
+  classOf['gone'] = 'A';
+  const after = (await heldClasses(door, { ...of(true), holdId: 'change-i' })).find(({ group }) => group === 'B');
+  expect(after!.loses[0]!.learners).toMatchObject({ count: 0, hidden: true });
+  const why = [false, true].map((byClass) => changesHeld(of(byClass), {} as never));
+  expect(why).toMatchObject([
+    { learners: 26, told: expect.stringContaining('26 entitlements') },
+    { learners: 0, told: expect.stringMatching(/^\D+$/) },
+  ]);
+  expect(heldProducts(of(true), [])).toMatchObject([{ entitlements: 0, learners: 0, atLeast: true }]);
 });
 
 test('who looks on does not have all learners looked up each time; who decides does', async () => {

@@ -5,7 +5,7 @@
 import { GatewayError } from '#kernel';
 import type { ChangeHold, HeldChange } from '#proto/eduk/entitlements/v1/entitlements';
 import { HeldGroup } from '#proto/eduk/operator/v1/operator';
-import { tellRow } from '#release';
+import { tellRest, tellRow } from '#release';
 import { entriesOf } from '../sites.ts';
 import type { Door } from '../submission.ts';
 
@@ -80,7 +80,7 @@ export function heldClasses(door: Asked, hold: ChangeHold): Promise<HeldGroup[]>
   const known = looked.get(door.services) ?? new Map<string, Looked>();
   looked.set(door.services, known);
   const name = `${hold.schoolOin} ${hold.holdId}`;
-  const waits = JSON.stringify(hold.products);
+  const waits = JSON.stringify([hold.products, hold.byClass]);
   const before = known.get(name);
   const now = door.clock.now();
   if (before?.waits === waits && before.untilMs > now) return before.groups;
@@ -117,7 +117,7 @@ async function lossesOf(door: Asked, hold: ChangeHold): Promise<HeldGroup[]> {
         const of = change.learner === '' ? licences : counts;
         of.set(group, (of.get(group) ?? 0) + 1);
       }
-    const { cells } = tellRow(counts, false);
+    const { cells } = hold.byClass ? tellRest(counts) : tellRow(counts, false);
     for (const { group } of classes) {
       const learners = cells.get(group);
       if (!learners && !licences.has(group)) continue;
@@ -137,6 +137,22 @@ async function lossesOf(door: Asked, hold: ChangeHold): Promise<HeldGroup[]> {
       HeldGroup.fromPartial({ group, name: names.get(group) ?? '', yearGroup, loses: loses.get(group)! }),
     )
     .sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1));
+}
+
+type Products = { productId: string; entitlements: number; learners: number; atLeast: boolean }[];
+
+/**
+ * How much of each product is lost. Of what is left after a part by class was decided only the classes that are told, and nothing once it is
+ * decided whole: what it was less by would tell how large a small class was.
+ */
+export function heldProducts(hold: ChangeHold, groups: readonly HeldGroup[]): Products {
+  return hold.products.map(({ productId, entitlements, learners }) => {
+    if (!hold.byClass) return { productId, entitlements, learners, atLeast: false };
+    const loses = groups.flatMap((group) => group.loses.filter((one) => one.productId === productId));
+    const told = loses.reduce((sum, one) => sum + one.learners!.count, 0);
+    const licences = loses.reduce((sum, one) => sum + one.licences, 0);
+    return { productId, entitlements: told + licences, learners: told, atLeast: true };
+  });
 }
 
 /** Messages of a hold that are of some classes now, by their numbers. Faults: state.missing where one of them loses nothing. */

@@ -1,5 +1,6 @@
 /** Rules that let go what would wait for approval: previewed, set, listed, approved by a second person, ended. */
 import {
+  endsSoon,
   GatewayError,
   type HoldRuleFact,
   holdRuleKinds,
@@ -19,6 +20,7 @@ import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { approveHoldRule, endHoldRule, setHoldRule } from '../intake/hold-rules.ts';
 import { requireKnown } from '../reads/known.ts';
+import { usedOf } from '../reads/rule-uses.ts';
 import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
 import { decisionOf } from './decision.ts';
@@ -29,6 +31,9 @@ import { take } from './writes.ts';
 const WAIT_MS = 10_000;
 /** Holds that were decided and are looked at by a preview: of so many days. */
 const LOOKED_BACK_MS = 30 * 86_400_000;
+
+/** Of one rule that are shown. */
+const MOST_USES = 20;
 
 const wrong = (told: string, where: string): GatewayError => new GatewayError('wire.invalid', told, { where });
 
@@ -71,6 +76,8 @@ export function stateOfRule(rule: HoldRule, now: number): string {
 }
 
 interface Held {
+  /** A part was decided by class. */
+  byClass?: boolean;
   holdId: string;
   schoolOin: string;
   reason: string;
@@ -86,17 +93,27 @@ async function heldFor(schoolOin: string, { services }: Door): Promise<Held[]> {
     services.rosters.listHolds(asked),
     services.entitlements.listChangeHolds(asked),
   ]);
-  return [...rosters.holds, ...changes.holds].sort((a, b) => Number(a.sinceMs - b.sinceMs));
+  const all: Held[] = [...rosters.holds, ...changes.holds];
+  return all.sort((a, b) => Number(a.sinceMs - b.sinceMs));
 }
 
-/** What a rule would let go, in the order in which it came: what it lets go counts for what comes after it. */
-function judged(rule: HoldRuleFact, holds: readonly Held[], { chain }: Pick<Door, 'chain'>): op.RuledHold[] {
+/**
+ * What a rule would let go, in the order in which it came: what it lets go counts for what comes after it. `beside`: what others let go, at
+ * a school.
+ */
+function judged(
+  rule: HoldRuleFact,
+  holds: readonly Held[],
+  { chain }: Pick<Door, 'chain'>,
+  beside: (school: string) => Spent[] = () => [],
+): op.RuledHold[] {
   const spent = new Map<string, Spent[]>();
-  return holds.flatMap(({ holdId, schoolOin, reason, state, sinceMs, ruling }) => {
-    const asks = ruling?.asks ?? [];
+  return holds.flatMap(({ holdId, schoolOin, reason, state, sinceMs, ruling, byClass }) => {
+    // How much is left of it is not told, and no rule is asked about a part.
+    const asks = byClass ? [] : (ruling?.asks ?? []);
     if (asks.length === 0) return [];
     const before = spent.get(schoolOin) ?? [];
-    const why = whyNot(rule, { asks, atMs: rule.fromMs }, before);
+    const why = whyNot(rule, { asks, atMs: rule.fromMs }, before, beside(schoolOin));
     if (why === undefined) spent.set(schoolOin, spend(before, asks));
     const schoolName = chain.party(schoolOin)?.name ?? '';
     return [{ holdId, schoolOin, schoolName, reason, state, sinceMs, asks, whyNot: why ?? '' }];
@@ -139,14 +156,17 @@ export const holdRuleUnary = {
     { door }: Gate,
   ): Promise<op.PreviewHoldRuleResponse> => {
     if (!asked) throw wrong('Say the rule.', 'asked');
-    const { fromMs, ...rule } = ruleFact(await ruleOf(asked, door));
     // As if nobody else had to say so, and as if it stood when each came.
-    const stands = { ...rule, fromMs, approvedMs: 1 };
+    const rule = { ...(await ruleOf(asked, door)), approvedMs: 1n };
+    const stands = ruleFact(rule);
+    const used = Map.groupBy((await usedOf(door, [rule], asked.schoolOin)).get(rule.ruleId)!, (one) => one.schoolOin);
+    const beside = (school: string): Spent[] =>
+      (used.get(school) ?? []).map(({ kind, of, base, beside: count }) => ({ kind, of, base, count }));
     const holds = await heldFor(asked.schoolOin, door);
     const since = door.clock.now() - LOOKED_BACK_MS;
     const waits = ({ state }: Held): boolean => state === 'waiting';
     return {
-      waiting: judged(stands, holds.filter(waits), door),
+      waiting: judged(stands, holds.filter(waits), door, beside),
       decided: judged(
         stands,
         holds.filter((hold) => !waits(hold) && Number(hold.sinceMs) >= since),
@@ -167,9 +187,22 @@ export const holdRuleUnary = {
     if (shown.length > 0)
       for (const { ruling } of await heldFor(request.schoolOin, door))
         if (ruling?.ruleId) released.set(ruling.ruleId, (released.get(ruling.ruleId) ?? 0) + 1);
-    const named = new Set(shown.map(({ rule }) => rule.schoolOin));
+    const used = await usedOf(
+      door,
+      shown.map(({ rule }) => rule),
+      request.schoolOin,
+    );
+    const rules = shown.map(({ rule, state }) => {
+      const all = used.get(rule.ruleId)!;
+      return {
+        ...{ rule, state, released: released.get(rule.ruleId) ?? 0, used: all.slice(0, MOST_USES) },
+        schools: new Set(all.map(({ schoolOin }) => schoolOin)).size,
+        endsSoon: endsSoon(ruleFact(rule), clock.now()),
+      };
+    });
+    const named = new Set(rules.flatMap(({ rule, used }) => [rule.schoolOin, ...used.map((one) => one.schoolOin)]));
     return {
-      rules: shown.map(({ rule, state }) => ({ rule, state, released: released.get(rule.ruleId) ?? 0 })),
+      rules,
       names: [...named].flatMap((oin) => {
         const name = chain.party(oin)?.name;
         return name ? [{ oin, name }] : [];

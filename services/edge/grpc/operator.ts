@@ -77,7 +77,7 @@ import { event, type Intake } from '../submission.ts';
 import { changeAnswer, listAnswer, previewAnswer, undoAnswer } from './changes.ts';
 import { decisionOf } from './decision.ts';
 import { freezeUnary, requireThawed } from './freezes.ts';
-import { heldClasses, messagesOf, namesOfGroups } from './held-groups.ts';
+import { heldClasses, heldProducts, messagesOf, namesOfGroups } from './held-groups.ts';
 import { holdRuleUnary } from './hold-rules.ts';
 import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
@@ -337,11 +337,8 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
       ...{ reason: hold.reason, state: hold.state, sinceMs: hold.sinceMs, byOin: hold.byOin, flowId: hold.flowId },
       part: hold.part,
       approvedOnce: hold.approvedOnce,
-      ruling: hold.ruling,
-      products: hold.products.map(({ productId, entitlements, learners }) => ({
-        ...{ productId, entitlements, learners },
-        title: titles.get(productId) ?? '',
-      })),
+      ruling: hold.ruling && { ...hold.ruling, asks: hold.byClass ? [] : hold.ruling.asks },
+      products: heldProducts(hold, groups[i]!).map((one) => ({ ...one, title: titles.get(one.productId) ?? '' })),
     }),
   );
 }

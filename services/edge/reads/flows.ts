@@ -118,6 +118,26 @@ function toldOf({ state, standard, attempts, status, cause, nextMs }: FlowDelive
   }
 }
 
+/** Whether how many changes were decided, and when, would tell an operator how large a small class is. */
+async function tellsClasses({ door }: Gate, caller: Caller, row: FlowRow): Promise<boolean> {
+  if (caller.kind !== 'operator' || row.changes < 2) return false;
+  const asked = { schoolOin: row.schoolOin, decided: true };
+  const holds = await door.services.entitlements.listChangeHolds(asked).then(
+    (answer) => answer.holds,
+    () => undefined,
+  );
+  // Where it cannot be found out it is not told.
+  return holds?.some(({ byClass, byOin }) => byClass && byOin === row.partyOin) ?? true;
+}
+
+/** Of steps that read alike the first. */
+const alike = (steps: readonly FlowStep[]): FlowStep[] =>
+  [
+    ...Map.groupBy(steps, ({ step, service, receiverOin, state, code }) =>
+      [step, service, receiverOin, state, code].join('\n'),
+    ).values(),
+  ].map(([first]) => first!);
+
 /** Steps of the services, then what became of its events at each receiver. */
 export async function present(gate: Gate, caller: Caller, row: FlowRow, reference: string): Promise<Flow> {
   const { deliveries } = await waysOf(gate.door, caller).delivery.flowRows({ flowId: row.flowId });
@@ -133,6 +153,7 @@ export async function present(gate: Gate, caller: Caller, row: FlowRow, referenc
       state: stepStates[delivery.state] ?? delivery.state,
       losses: delivery.losses,
     });
+  const heldAtLeast = await tellsClasses(gate, caller, row);
   const parked = deliveries.some(({ state }) => state === 'parked');
   const state = row.state === 'decided' && parked ? 'parked' : row.state;
   return {
@@ -141,11 +162,12 @@ export async function present(gate: Gate, caller: Caller, row: FlowRow, referenc
     method: row.method,
     schoolOin: row.schoolOin,
     state,
-    steps,
+    steps: heldAtLeast ? alike(steps) : steps,
     ended: ['decided', 'refused', 'done', 'read'].includes(state),
     subject: row.subject,
     losses: row.losses,
     changes: row.changes,
-    held: row.held,
+    held: heldAtLeast ? Math.min(row.held, 1) : row.held,
+    heldAtLeast,
   };
 }

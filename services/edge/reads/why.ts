@@ -661,11 +661,14 @@ export function rosterHeld(hold: Hold, chain: Chain): Found {
 /** Withdrawals and blocks that wait. */
 export function changesHeld(hold: ChangeHold, chain: Chain): Found {
   const products = hold.products.filter(({ entitlements }) => entitlements > 0);
-  const many = counted(
-    products.reduce((count, { entitlements }) => count + entitlements, 0),
-    'entitlement',
-    'entitlements',
-  );
+  // What is left after a part by class would tell how large a small class was.
+  const many = hold.byClass
+    ? 'entitlements'
+    : counted(
+        products.reduce((count, { entitlements }) => count + entitlements, 0),
+        'entitlement',
+        'entitlements',
+      );
   const base = {
     partyOin: hold.schoolOin,
     productId: products.length === 1 ? products[0]!.productId : '',
@@ -673,7 +676,7 @@ export function changesHeld(hold: ChangeHold, chain: Chain): Found {
     sinceMs: hold.sinceMs,
     flowId: hold.flowId,
     // Of several products the same learner counts each time.
-    learners: products.length === 1 ? products[0]!.learners : 0,
+    learners: products.length === 1 && !hold.byClass ? products[0]!.learners : 0,
   };
   if (hold.reason !== FREEZE)
     return {

@@ -36,7 +36,8 @@ function Seen({ flow }: { flow: FlowView }) {
         {flow.held > 0 && flow.changes > 1 && (
           <>
             {' · '}
-            {numbers(flow.held)} {say('held_of')} {numbers(flow.changes)} {say('changes_held', flow.changes)}
+            {numbers(flow.held)}
+            {flow.heldAtLeast && '+'} {say('held_of')} {numbers(flow.changes)} {say('changes_held', flow.changes)}
           </>
         )}
       </p>

@@ -104,10 +104,20 @@ function One({ rule, told }: { rule: HoldRule; told: Tell }) {
         <dt>{say('freeze_to')}</dt>
         <dd>
           <When at={rule.until} />
+          {rule.endsSoon && (
+            <>
+              {' '}
+              <State is="rule_ends_soon" />
+            </>
+          )}
         </dd>
         <dt>{say('freeze_by')}</dt>
         <dd>
           <Who of={rule.by} /> {rule.person !== '' && <code>{rule.person}</code>}
+        </dd>
+        <dt>{say('rule_used')}</dt>
+        <dd>
+          <Used rule={rule} />
         </dd>
         <dt>{say('rule_count')}</dt>
         <dd>{numbers(rule.released)}</dd>
@@ -142,6 +152,44 @@ function One({ rule, told }: { rule: HoldRule; told: Tell }) {
         </div>
       )}
     </li>
+  );
+}
+
+/** Schools of a rule of all that are named: the fullest. */
+const NAMED = 5;
+
+/** How much of a rule is used: at its school, or where most of it is. */
+function Used({ rule }: { rule: HoldRule }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  const wordOf = useWord();
+  const used = rule.used.slice(0, NAMED);
+  if (used.length === 0) return <>{say('rule_unused')}</>;
+  const others = rule.schools - new Set(used.map(({ school }) => school.oin)).size;
+  return (
+    <ul class="changes">
+      {used.map(({ school, kind, of, count, beside, most }) => (
+        <li key={`${school.oin} ${kind} ${of}`} class={(count + beside) * 5 >= most * 4 ? 'takes' : undefined}>
+          <strong>
+            {numbers(count + beside)} {say('rule_of')} {numbers(most)}
+          </strong>{' '}
+          {wordOf('rule_used', of)}
+          {rule.kinds.length > 1 && ` (${wordOf('rule_kind', kind)})`}
+          {beside > 0 && `, ${numbers(beside)} ${say('rule_beside')}`}
+          {!rule.school && (
+            <>
+              {' · '}
+              <Who of={school} />
+            </>
+          )}
+        </li>
+      ))}
+      {others > 0 && (
+        <li>
+          {say('rule_used_elsewhere')} {numbers(others)}
+        </li>
+      )}
+    </ul>
   );
 }
 

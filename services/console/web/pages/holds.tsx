@@ -164,8 +164,10 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
     ...KINDS.filter(([kind]) => chosen.kinds.includes(kind)).map(([, word]) => say(word)),
     ...hold.groups.filter(({ group }) => chosen.groups.includes(group)).map(classOf),
   ];
+  const amount = (count: number, atLeast: boolean): string =>
+    !atLeast ? numbers(count) : count === 0 ? say('some_left') : `${numbers(count)}+`;
   // What is decided, in words: who says yes sees which part, and of withdrawals how many.
-  const what = `${name}: ${part.length === 0 ? say('all_of_it') : part.join(', ')}${hold.products.length > 0 ? ` (${numbers(lost.count)}${lost.kind === 'at_least' ? '+' : ''} ${say('entitlements_lost', lost.count)})` : ''}`;
+  const what = `${name}: ${part.length === 0 ? say('all_of_it') : part.join(', ')}${hold.products.length > 0 ? ` (${amount(lost.count, lost.kind === 'at_least')} ${say('entitlements_lost', lost.count)})` : ''}`;
   const most = difference ? Math.max(1, difference.before, difference.after) : 1;
   return (
     <li id={hold.id}>
@@ -183,10 +185,11 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
       )}
       {hold.products.length > 0 && (
         <ul class="changes">
-          {hold.products.map(({ id, title, entitlements, learners }) => (
+          {hold.products.map(({ id, title, entitlements, learners, atLeast }) => (
             <li key={id} class="takes">
-              <strong>{numbers(entitlements)}</strong> {say('entitlements_lost', entitlements)}: {title || id}
-              {learners > 0 && ` (${numbers(learners)} ${say('of_one_learner')})`}
+              <strong>{amount(entitlements, atLeast)}</strong> {say('entitlements_lost', atLeast ? 2 : entitlements)}:{' '}
+              {title || id}
+              {learners > 0 && !atLeast && ` (${numbers(learners)} ${say('of_one_learner')})`}
             </li>
           ))}
         </ul>
@@ -261,6 +264,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
       </dl>
       <Ruling rule={hold.rule} near={isOpen ? hold.near : undefined} />
       {hold.part && isOpen && <p class="hint">{say('hold_part')}</p>}
+      {hold.products.some(({ atLeast }) => atLeast) && <p class="hint">{say('rest_at_least')}</p>}
       {hold.approvedOnce && <p class="hint">{say('approved_once')}</p>}
       {canPart && <Part hold={hold} chosen={chosen} choose={choose} />}
       {!isThere && (

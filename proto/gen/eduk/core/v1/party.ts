@@ -529,7 +529,10 @@ export interface HoldRule {
   /** First moment, and the first one after it, Unix milliseconds. */
   fromMs: bigint;
   untilMs: bigint;
-  /** In all while it stands, at one school: so much of what was there when it was first used, in percent. 1 to 50; of renames alone to 100. */
+  /**
+   * In all while it stands, at one school, with what rules beside it let go there: so much of what was there when it was first used, in percent.
+   * 1 to 50; of renames alone to 100.
+   */
   mostPercent: number;
   /** And so many; 0 = any number within that share. */
   mostCount: number;
@@ -562,6 +565,20 @@ export interface HoldAsk {
   base: number;
   /** Of leavers: their year groups; the empty one is that of who has none. */
   yearGroups: string[];
+}
+
+/** What one rule let go at one school so far, of one kind. */
+export interface HoldRuleSpent {
+  ruleId: string;
+  schoolOin: string;
+  /** As of HoldAsk. */
+  kind: string;
+  of: string;
+  count: number;
+  /** Of how many, when the rule was first used there. */
+  base: number;
+  /** When what it let go last came, Unix milliseconds; 0 = that was not kept yet. */
+  lastMs: bigint;
 }
 
 /** How rules and a hold stand to each other. */
@@ -2794,6 +2811,182 @@ export const HoldAsk: MessageFns<HoldAsk> = {
     message.count = object.count ?? 0;
     message.base = object.base ?? 0;
     message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseHoldRuleSpent(): HoldRuleSpent {
+  return { ruleId: "", schoolOin: "", kind: "", of: "", count: 0, base: 0, lastMs: 0n };
+}
+
+export const HoldRuleSpent: MessageFns<HoldRuleSpent> = {
+  encode(message: HoldRuleSpent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ruleId !== "") {
+      writer.uint32(10).string(message.ruleId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.of !== "") {
+      writer.uint32(34).string(message.of);
+    }
+    if (message.count !== 0) {
+      writer.uint32(40).uint32(message.count);
+    }
+    if (message.base !== 0) {
+      writer.uint32(48).uint32(message.base);
+    }
+    if (message.lastMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastMs) !== message.lastMs) {
+        throw new globalThis.Error("value provided for field message.lastMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.lastMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRuleSpent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRuleSpent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ruleId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.of = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.base = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.lastMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldRuleSpent {
+    return {
+      ruleId: isSet(object.ruleId)
+        ? globalThis.String(object.ruleId)
+        : isSet(object.rule_id)
+        ? globalThis.String(object.rule_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      of: isSet(object.of) ? globalThis.String(object.of) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      base: isSet(object.base) ? globalThis.Number(object.base) : 0,
+      lastMs: isSet(object.lastMs) ? BigInt(object.lastMs) : isSet(object.last_ms) ? BigInt(object.last_ms) : 0n,
+    };
+  },
+
+  toJSON(message: HoldRuleSpent): unknown {
+    const obj: any = {};
+    if (message.ruleId !== "") {
+      obj.ruleId = message.ruleId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.of !== "") {
+      obj.of = message.of;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.base !== 0) {
+      obj.base = Math.round(message.base);
+    }
+    if (message.lastMs !== 0n) {
+      obj.lastMs = message.lastMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldRuleSpent>): HoldRuleSpent {
+    return HoldRuleSpent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldRuleSpent>): HoldRuleSpent {
+    const message = createBaseHoldRuleSpent();
+    message.ruleId = object.ruleId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.of = object.of ?? "";
+    message.count = object.count ?? 0;
+    message.base = object.base ?? 0;
+    message.lastMs = (object.lastMs !== undefined && object.lastMs !== null) ? BigInt(object.lastMs) : 0n;
     return message;
   },
 };

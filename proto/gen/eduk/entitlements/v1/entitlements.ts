@@ -12,7 +12,7 @@ import {
   entitlementStateToJSON,
   EntitlementTerms,
 } from "../../core/v1/ordering.ts";
-import { HoldRuling } from "../../core/v1/party.ts";
+import { HoldRuleSpent, HoldRuling } from "../../core/v1/party.ts";
 import { Holder } from "../../events/v1/entitlements.ts";
 import { Subject } from "../../flows/v1/flows.ts";
 
@@ -26,6 +26,18 @@ export interface ListChangeHoldsRequest {
   schoolOin: string;
   /** Those that were decided in the last 30 days too. */
   decided: boolean;
+}
+
+/** Of which rules, at which school. */
+export interface ListRuleSpentRequest {
+  /** Empty = at any. */
+  schoolOin: string;
+  ruleIds: string[];
+}
+
+/** Schools at which one of them let something go, each kind by itself. */
+export interface ListRuleSpentResponse {
+  spent: HoldRuleSpent[];
 }
 
 /** Changes of one sender at one school that wait. */
@@ -47,7 +59,11 @@ export interface ChangeHold {
   /** One person approved it, or a part, and another one has to. */
   approvedOnce: boolean;
   /** Absent = rules have nothing to do with it. */
-  ruling: HoldRuling | undefined;
+  ruling:
+    | HoldRuling
+    | undefined;
+  /** A part was decided by class. Towards others than the school how much is left is not told exactly: a small class would follow from it. */
+  byClass: boolean;
 }
 
 /** What of one product waits, as numbers. */
@@ -265,6 +281,168 @@ export const ListChangeHoldsRequest: MessageFns<ListChangeHoldsRequest> = {
   },
 };
 
+function createBaseListRuleSpentRequest(): ListRuleSpentRequest {
+  return { schoolOin: "", ruleIds: [] };
+}
+
+export const ListRuleSpentRequest: MessageFns<ListRuleSpentRequest> = {
+  encode(message: ListRuleSpentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    for (const v of message.ruleIds) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRuleSpentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRuleSpentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ruleIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRuleSpentRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      ruleIds: globalThis.Array.isArray(object?.ruleIds)
+        ? object.ruleIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.rule_ids)
+        ? object.rule_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListRuleSpentRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.ruleIds?.length) {
+      obj.ruleIds = message.ruleIds;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRuleSpentRequest>): ListRuleSpentRequest {
+    return ListRuleSpentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRuleSpentRequest>): ListRuleSpentRequest {
+    const message = createBaseListRuleSpentRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.ruleIds = object.ruleIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListRuleSpentResponse(): ListRuleSpentResponse {
+  return { spent: [] };
+}
+
+export const ListRuleSpentResponse: MessageFns<ListRuleSpentResponse> = {
+  encode(message: ListRuleSpentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.spent) {
+      HoldRuleSpent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRuleSpentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRuleSpentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spent.push(HoldRuleSpent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRuleSpentResponse {
+    return {
+      spent: globalThis.Array.isArray(object?.spent) ? object.spent.map((e: any) => HoldRuleSpent.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListRuleSpentResponse): unknown {
+    const obj: any = {};
+    if (message.spent?.length) {
+      obj.spent = message.spent.map((e) => HoldRuleSpent.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRuleSpentResponse>): ListRuleSpentResponse {
+    return ListRuleSpentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRuleSpentResponse>): ListRuleSpentResponse {
+    const message = createBaseListRuleSpentResponse();
+    message.spent = object.spent?.map((e) => HoldRuleSpent.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseChangeHold(): ChangeHold {
   return {
     holdId: "",
@@ -278,6 +456,7 @@ function createBaseChangeHold(): ChangeHold {
     part: false,
     approvedOnce: false,
     ruling: undefined,
+    byClass: false,
   };
 }
 
@@ -318,6 +497,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     }
     if (message.ruling !== undefined) {
       HoldRuling.encode(message.ruling, writer.uint32(90).fork()).join();
+    }
+    if (message.byClass !== false) {
+      writer.uint32(96).bool(message.byClass);
     }
     return writer;
   },
@@ -423,6 +605,14 @@ export const ChangeHold: MessageFns<ChangeHold> = {
             message.ruling = HoldRuling.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.byClass = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -470,6 +660,11 @@ export const ChangeHold: MessageFns<ChangeHold> = {
         ? globalThis.Boolean(object.approved_once)
         : false,
       ruling: isSet(object.ruling) ? HoldRuling.fromJSON(object.ruling) : undefined,
+      byClass: isSet(object.byClass)
+        ? globalThis.Boolean(object.byClass)
+        : isSet(object.by_class)
+        ? globalThis.Boolean(object.by_class)
+        : false,
     };
   },
 
@@ -508,6 +703,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     if (message.ruling !== undefined) {
       obj.ruling = HoldRuling.toJSON(message.ruling);
     }
+    if (message.byClass !== false) {
+      obj.byClass = message.byClass;
+    }
     return obj;
   },
 
@@ -529,6 +727,7 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     message.ruling = (object.ruling !== undefined && object.ruling !== null)
       ? HoldRuling.fromPartial(object.ruling)
       : undefined;
+    message.byClass = object.byClass ?? false;
     return message;
   },
 };
@@ -2308,6 +2507,15 @@ export const EntitlementsServiceDefinition = {
       requestType: ListChangeHoldsRequest as typeof ListChangeHoldsRequest,
       requestStream: false,
       responseType: ListChangeHoldsResponse as typeof ListChangeHoldsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What rules let go. */
+    listRuleSpent: {
+      name: "ListRuleSpent",
+      requestType: ListRuleSpentRequest as typeof ListRuleSpentRequest,
+      requestStream: false,
+      responseType: ListRuleSpentResponse as typeof ListRuleSpentResponse,
       responseStream: false,
       options: {},
     },

@@ -55,6 +55,11 @@ export interface Flow {
   changes: number;
   /** Of these, while the state is `held`: those that have no outcome yet, because they wait for approval. The others have one, each in a step. */
   held: number;
+  /**
+   * To an operator, once a part was decided by class: `held` is so many or more, and of steps that read alike the first is there. How many there
+   * are would tell how large a small class was.
+   */
+  heldAtLeast: boolean;
 }
 
 /** By id or reference. */
@@ -679,6 +684,7 @@ function createBaseFlow(): Flow {
     losses: [],
     changes: 0,
     held: 0,
+    heldAtLeast: false,
   };
 }
 
@@ -716,6 +722,9 @@ export const Flow: MessageFns<Flow> = {
     }
     if (message.held !== 0) {
       writer.uint32(256).uint32(message.held);
+    }
+    if (message.heldAtLeast !== false) {
+      writer.uint32(264).bool(message.heldAtLeast);
     }
     return writer;
   },
@@ -821,6 +830,14 @@ export const Flow: MessageFns<Flow> = {
             message.held = reader.uint32();
             continue;
           }
+          case 33: {
+            if (tag !== 264) {
+              break;
+            }
+
+            message.heldAtLeast = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -854,6 +871,11 @@ export const Flow: MessageFns<Flow> = {
       losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
       changes: isSet(object.changes) ? globalThis.Number(object.changes) : 0,
       held: isSet(object.held) ? globalThis.Number(object.held) : 0,
+      heldAtLeast: isSet(object.heldAtLeast)
+        ? globalThis.Boolean(object.heldAtLeast)
+        : isSet(object.held_at_least)
+        ? globalThis.Boolean(object.held_at_least)
+        : false,
     };
   },
 
@@ -892,6 +914,9 @@ export const Flow: MessageFns<Flow> = {
     if (message.held !== 0) {
       obj.held = Math.round(message.held);
     }
+    if (message.heldAtLeast !== false) {
+      obj.heldAtLeast = message.heldAtLeast;
+    }
     return obj;
   },
 
@@ -911,6 +936,7 @@ export const Flow: MessageFns<Flow> = {
     message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     message.changes = object.changes ?? 0;
     message.held = object.held ?? 0;
+    message.heldAtLeast = object.heldAtLeast ?? false;
     return message;
   },
 };

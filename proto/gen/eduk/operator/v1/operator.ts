@@ -514,6 +514,8 @@ export interface HeldProduct {
   entitlements: number;
   /** Those of one learner each; the others are of a group or the school. */
   learners: number;
+  /** A part by class was decided, and these are so many or more: those of classes that are told. How much it was less by would tell a small class. */
+  atLeast: boolean;
 }
 
 /** A group in a difference, as numbers. */
@@ -2356,6 +2358,27 @@ export interface HoldRuleView {
   state: string;
   /** Holds that it let go and that are still shown. */
   released: number;
+  /** How much of it is used, the fullest first; at most 20. Of one school where one is asked for. */
+  used: HoldRuleUse[];
+  /** At how many schools. */
+  schools: number;
+  /** It stands, and ends within a week, or in the last quarter of its time where that is less. */
+  endsSoon: boolean;
+}
+
+/** How much of a rule is used at one school, of one kind. */
+export interface HoldRuleUse {
+  schoolOin: string;
+  /** As of HoldAsk. */
+  kind: string;
+  of: string;
+  /** What it let go itself, and what rules that stood beside it did: both count. */
+  count: number;
+  beside: number;
+  /** The most of both. */
+  most: number;
+  /** Of how many there were at first. */
+  base: number;
 }
 
 /** By when they end. */
@@ -7345,7 +7368,7 @@ export const HeldRoster: MessageFns<HeldRoster> = {
 };
 
 function createBaseHeldProduct(): HeldProduct {
-  return { productId: "", title: "", entitlements: 0, learners: 0 };
+  return { productId: "", title: "", entitlements: 0, learners: 0, atLeast: false };
 }
 
 export const HeldProduct: MessageFns<HeldProduct> = {
@@ -7361,6 +7384,9 @@ export const HeldProduct: MessageFns<HeldProduct> = {
     }
     if (message.learners !== 0) {
       writer.uint32(32).uint32(message.learners);
+    }
+    if (message.atLeast !== false) {
+      writer.uint32(40).bool(message.atLeast);
     }
     return writer;
   },
@@ -7410,6 +7436,14 @@ export const HeldProduct: MessageFns<HeldProduct> = {
             message.learners = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.atLeast = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7432,6 +7466,11 @@ export const HeldProduct: MessageFns<HeldProduct> = {
       title: isSet(object.title) ? globalThis.String(object.title) : "",
       entitlements: isSet(object.entitlements) ? globalThis.Number(object.entitlements) : 0,
       learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      atLeast: isSet(object.atLeast)
+        ? globalThis.Boolean(object.atLeast)
+        : isSet(object.at_least)
+        ? globalThis.Boolean(object.at_least)
+        : false,
     };
   },
 
@@ -7449,6 +7488,9 @@ export const HeldProduct: MessageFns<HeldProduct> = {
     if (message.learners !== 0) {
       obj.learners = Math.round(message.learners);
     }
+    if (message.atLeast !== false) {
+      obj.atLeast = message.atLeast;
+    }
     return obj;
   },
 
@@ -7461,6 +7503,7 @@ export const HeldProduct: MessageFns<HeldProduct> = {
     message.title = object.title ?? "";
     message.entitlements = object.entitlements ?? 0;
     message.learners = object.learners ?? 0;
+    message.atLeast = object.atLeast ?? false;
     return message;
   },
 };
@@ -29556,7 +29599,7 @@ export const ListHoldRulesRequest: MessageFns<ListHoldRulesRequest> = {
 };
 
 function createBaseHoldRuleView(): HoldRuleView {
-  return { rule: undefined, state: "", released: 0 };
+  return { rule: undefined, state: "", released: 0, used: [], schools: 0, endsSoon: false };
 }
 
 export const HoldRuleView: MessageFns<HoldRuleView> = {
@@ -29569,6 +29612,15 @@ export const HoldRuleView: MessageFns<HoldRuleView> = {
     }
     if (message.released !== 0) {
       writer.uint32(24).uint32(message.released);
+    }
+    for (const v of message.used) {
+      HoldRuleUse.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.schools !== 0) {
+      writer.uint32(40).uint32(message.schools);
+    }
+    if (message.endsSoon !== false) {
+      writer.uint32(48).bool(message.endsSoon);
     }
     return writer;
   },
@@ -29610,6 +29662,30 @@ export const HoldRuleView: MessageFns<HoldRuleView> = {
             message.released = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.used.push(HoldRuleUse.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.schools = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.endsSoon = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -29627,6 +29703,13 @@ export const HoldRuleView: MessageFns<HoldRuleView> = {
       rule: isSet(object.rule) ? HoldRule.fromJSON(object.rule) : undefined,
       state: isSet(object.state) ? globalThis.String(object.state) : "",
       released: isSet(object.released) ? globalThis.Number(object.released) : 0,
+      used: globalThis.Array.isArray(object?.used) ? object.used.map((e: any) => HoldRuleUse.fromJSON(e)) : [],
+      schools: isSet(object.schools) ? globalThis.Number(object.schools) : 0,
+      endsSoon: isSet(object.endsSoon)
+        ? globalThis.Boolean(object.endsSoon)
+        : isSet(object.ends_soon)
+        ? globalThis.Boolean(object.ends_soon)
+        : false,
     };
   },
 
@@ -29641,6 +29724,15 @@ export const HoldRuleView: MessageFns<HoldRuleView> = {
     if (message.released !== 0) {
       obj.released = Math.round(message.released);
     }
+    if (message.used?.length) {
+      obj.used = message.used.map((e) => HoldRuleUse.toJSON(e));
+    }
+    if (message.schools !== 0) {
+      obj.schools = Math.round(message.schools);
+    }
+    if (message.endsSoon !== false) {
+      obj.endsSoon = message.endsSoon;
+    }
     return obj;
   },
 
@@ -29652,6 +29744,178 @@ export const HoldRuleView: MessageFns<HoldRuleView> = {
     message.rule = (object.rule !== undefined && object.rule !== null) ? HoldRule.fromPartial(object.rule) : undefined;
     message.state = object.state ?? "";
     message.released = object.released ?? 0;
+    message.used = object.used?.map((e) => HoldRuleUse.fromPartial(e)) || [];
+    message.schools = object.schools ?? 0;
+    message.endsSoon = object.endsSoon ?? false;
+    return message;
+  },
+};
+
+function createBaseHoldRuleUse(): HoldRuleUse {
+  return { schoolOin: "", kind: "", of: "", count: 0, beside: 0, most: 0, base: 0 };
+}
+
+export const HoldRuleUse: MessageFns<HoldRuleUse> = {
+  encode(message: HoldRuleUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.of !== "") {
+      writer.uint32(26).string(message.of);
+    }
+    if (message.count !== 0) {
+      writer.uint32(32).uint32(message.count);
+    }
+    if (message.beside !== 0) {
+      writer.uint32(40).uint32(message.beside);
+    }
+    if (message.most !== 0) {
+      writer.uint32(48).uint32(message.most);
+    }
+    if (message.base !== 0) {
+      writer.uint32(56).uint32(message.base);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldRuleUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldRuleUse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.of = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.beside = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.most = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.base = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldRuleUse {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      of: isSet(object.of) ? globalThis.String(object.of) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      beside: isSet(object.beside) ? globalThis.Number(object.beside) : 0,
+      most: isSet(object.most) ? globalThis.Number(object.most) : 0,
+      base: isSet(object.base) ? globalThis.Number(object.base) : 0,
+    };
+  },
+
+  toJSON(message: HoldRuleUse): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.of !== "") {
+      obj.of = message.of;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.beside !== 0) {
+      obj.beside = Math.round(message.beside);
+    }
+    if (message.most !== 0) {
+      obj.most = Math.round(message.most);
+    }
+    if (message.base !== 0) {
+      obj.base = Math.round(message.base);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldRuleUse>): HoldRuleUse {
+    return HoldRuleUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldRuleUse>): HoldRuleUse {
+    const message = createBaseHoldRuleUse();
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.of = object.of ?? "";
+    message.count = object.count ?? 0;
+    message.beside = object.beside ?? 0;
+    message.most = object.most ?? 0;
+    message.base = object.base ?? 0;
     return message;
   },
 };

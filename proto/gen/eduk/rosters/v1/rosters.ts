@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { HoldRuling } from "../../core/v1/party.ts";
+import { HoldRuleSpent, HoldRuling } from "../../core/v1/party.ts";
 import {
   GroupDifference,
   GroupEntry,
@@ -139,6 +139,18 @@ export interface Hold {
   approvedOnce: boolean;
   /** Absent = rules have nothing to do with it. */
   ruling: HoldRuling | undefined;
+}
+
+/** Of which rules, at which school. */
+export interface ListRuleSpentRequest {
+  /** Empty = at any. */
+  schoolOin: string;
+  ruleIds: string[];
+}
+
+/** Schools at which one of them let something go, each kind by itself. */
+export interface ListRuleSpentResponse {
+  spent: HoldRuleSpent[];
 }
 
 /** Held rosters. */
@@ -2083,6 +2095,168 @@ export const Hold: MessageFns<Hold> = {
     message.ruling = (object.ruling !== undefined && object.ruling !== null)
       ? HoldRuling.fromPartial(object.ruling)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseListRuleSpentRequest(): ListRuleSpentRequest {
+  return { schoolOin: "", ruleIds: [] };
+}
+
+export const ListRuleSpentRequest: MessageFns<ListRuleSpentRequest> = {
+  encode(message: ListRuleSpentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    for (const v of message.ruleIds) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRuleSpentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRuleSpentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ruleIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRuleSpentRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      ruleIds: globalThis.Array.isArray(object?.ruleIds)
+        ? object.ruleIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.rule_ids)
+        ? object.rule_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListRuleSpentRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.ruleIds?.length) {
+      obj.ruleIds = message.ruleIds;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRuleSpentRequest>): ListRuleSpentRequest {
+    return ListRuleSpentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRuleSpentRequest>): ListRuleSpentRequest {
+    const message = createBaseListRuleSpentRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.ruleIds = object.ruleIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListRuleSpentResponse(): ListRuleSpentResponse {
+  return { spent: [] };
+}
+
+export const ListRuleSpentResponse: MessageFns<ListRuleSpentResponse> = {
+  encode(message: ListRuleSpentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.spent) {
+      HoldRuleSpent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRuleSpentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRuleSpentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spent.push(HoldRuleSpent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRuleSpentResponse {
+    return {
+      spent: globalThis.Array.isArray(object?.spent) ? object.spent.map((e: any) => HoldRuleSpent.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListRuleSpentResponse): unknown {
+    const obj: any = {};
+    if (message.spent?.length) {
+      obj.spent = message.spent.map((e) => HoldRuleSpent.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRuleSpentResponse>): ListRuleSpentResponse {
+    return ListRuleSpentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRuleSpentResponse>): ListRuleSpentResponse {
+    const message = createBaseListRuleSpentResponse();
+    message.spent = object.spent?.map((e) => HoldRuleSpent.fromPartial(e)) || [];
     return message;
   },
 };
@@ -6561,6 +6735,15 @@ export const RostersServiceDefinition = {
       requestType: ListHoldsRequest as typeof ListHoldsRequest,
       requestStream: false,
       responseType: ListHoldsResponse as typeof ListHoldsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What rules let go. */
+    listRuleSpent: {
+      name: "ListRuleSpent",
+      requestType: ListRuleSpentRequest as typeof ListRuleSpentRequest,
+      requestStream: false,
+      responseType: ListRuleSpentResponse as typeof ListRuleSpentResponse,
       responseStream: false,
       options: {},
     },
