@@ -10,7 +10,7 @@ import { type Fact, factOf } from './facts.ts';
 /** Memory for it; the rest is on disk, KiB. */
 const CACHE_KIB = 16_384;
 
-/** 1 GiB: some two million events. deploy/helm gives temporary files of this role more, because a pod that takes more than it has is ended. */
+/** 1 GiB: some three million events, of 290 to 370 bytes as measured. deploy/helm gives temporary files of this role more, because a pod that takes more than it has is ended. */
 const MOST_PAGES = 2 ** 18;
 /** What SQLite says where the disk is full. */
 const FULL = 13;
