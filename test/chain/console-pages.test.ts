@@ -373,8 +373,14 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       .getByRole('row', { name: /EDUK_HOLD_THRESHOLD_PERCENT/ })
       .getByText('standaard')
       .waitFor();
+    // What each is, is said in the reader's language.
+    await page.getByText('Laagste niveau dat gelogd wordt.').waitFor();
+    expect(await page.getByText('Least level that is logged.').count()).toBe(0);
     expect(await axeOf(page)).toEqual([]);
     await shoot(page, 'settings');
+    await page.getByRole('button', { name: 'English' }).click();
+    await page.getByText('Least level that is logged.').waitFor();
+    await page.getByRole('button', { name: 'Nederlands' }).click();
   });
 
   test('it is told as it changes, without being loaded anew', async () => {
