@@ -129,11 +129,14 @@ export function App() {
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
+  const isShared = place.path === '/shared';
+  const isIn = me?.session !== undefined && place.path !== '/sign-in' && !isShared;
   useEffect(() => {
     document.documentElement.lang = lang;
-    const word = place.path === '/shared' ? 'shared' : (PAGE[place.path]?.word ?? 'sign_in');
+    const page = PAGE[place.path]?.word ?? (place.path === '/sign-in' ? 'sign_in' : 'no_page');
+    const word = place.path === '/shared' ? 'shared' : me !== undefined && !isIn ? 'sign_in' : page;
     document.title = `${say(word)} – ${say('product')}`;
-  }, [lang, place]);
+  }, [lang, place, isIn, me]);
   useEffect(() => {
     // Who is in was led where they were going.
     if (me?.session !== undefined) sessionStorage.removeItem(ASKED);
@@ -144,8 +147,6 @@ export function App() {
     localStorage.setItem(LANG, one);
     setLang(one);
   };
-  const isShared = place.path === '/shared';
-  const isIn = me?.session !== undefined && place.path !== '/sign-in' && !isShared;
   const frame: Frame = {
     ...place,
     lang,
@@ -163,21 +164,6 @@ export function App() {
       </a>
       <header>
         <p class="brand">Edu-K</p>
-        {isIn && (
-          <nav aria-label={say('menu')}>
-            {MENU.map(([path, word, key]) => (
-              <Link
-                key={path}
-                to={path}
-                class={place.path === path || UNDER[place.path] === path ? 'here' : undefined}
-                current={place.path === path}
-                hint={`g ${key}`}
-              >
-                {say(word)}
-              </Link>
-            ))}
-          </nav>
-        )}
         <div class="tools">
           <button
             type="button"
@@ -198,6 +184,21 @@ export function App() {
             </button>
           )}
         </div>
+        {isIn && (
+          <nav aria-label={say('menu')}>
+            {MENU.map(([path, word, key]) => (
+              <Link
+                key={path}
+                to={path}
+                class={place.path === path || UNDER[place.path] === path ? 'here' : undefined}
+                current={place.path === path}
+                hint={`g ${key}`}
+              >
+                {say(word)}
+              </Link>
+            ))}
+          </nav>
+        )}
       </header>
       <main id="main" tabIndex={-1} ref={heading}>
         {isShared ? (

@@ -4,7 +4,7 @@ import { remediesNl } from '../remedies.ts';
 import type { Blocker, Done, Named, ProblemJson, ToldCount } from '../types.ts';
 import { type Loaded, Problem, post } from './api.ts';
 import { Link, useFrame } from './app.tsx';
-import { inDutch } from './told.ts';
+import { allInDutch, inDutch } from './told.ts';
 import { isWord, type Word } from './words.ts';
 
 const TIME_ZONE = 'Europe/Amsterdam';
@@ -13,15 +13,19 @@ const TIME_ZONE = 'Europe/Amsterdam';
 export function When({ at, short = false }: { at: number; short?: boolean }) {
   const { lang } = useFrame();
   if (at <= 0) return <span>–</span>;
-  const options: Intl.DateTimeFormatOptions = short
-    ? { timeStyle: 'medium', timeZone: TIME_ZONE }
-    : { dateStyle: 'medium', timeStyle: 'medium', timeZone: TIME_ZONE };
   return (
     <time dateTime={new Date(at).toISOString()} title={age(Date.now() - at, lang)}>
-      {new Intl.DateTimeFormat(lang === 'nl' ? 'nl-NL' : 'en-GB', options).format(at)}
+      {moment(at, lang, short)}
     </time>
   );
 }
+
+const moment = (at: number, lang: 'nl' | 'en', short = false): string =>
+  new Intl.DateTimeFormat(lang === 'nl' ? 'nl-NL' : 'en-GB', {
+    ...(short ? {} : { dateStyle: 'medium' }),
+    timeStyle: 'medium',
+    timeZone: TIME_ZONE,
+  }).format(at);
 
 /** How long ago, or from now. */
 export function age(ms: number, lang: 'nl' | 'en'): string {
@@ -35,9 +39,14 @@ export function age(ms: number, lang: 'nl' | 'en'): string {
   return words.format(-Math.round(ms / 1000), 'second');
 }
 
-export function useNumbers(): (value: number) => string {
+/** `digits`: behind the comma, as many as that. */
+export function useNumbers(): (value: number, digits?: number) => string {
   const { lang } = useFrame();
-  return (value) => value.toLocaleString(lang === 'nl' ? 'nl-NL' : 'en-GB');
+  return (value, digits) =>
+    value.toLocaleString(
+      lang === 'nl' ? 'nl-NL' : 'en-GB',
+      digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits },
+    );
 }
 
 /** A count as it is told: a number, fewer than ten, left out, or at least so many. */
@@ -135,8 +144,30 @@ export function FlowLink({ id }: { id: string }) {
 /** What the gateway said, in the reader's language where we have it. */
 export function Said({ told, title }: { told: string; title?: { nl: string; en: string } }) {
   const { lang } = useFrame();
-  const dutch = lang === 'nl' ? inDutch(told, title) : undefined;
-  return <span lang={dutch === undefined ? 'en' : undefined}>{dutch ?? told}</span>;
+  return <InDutch told={told} dutch={lang === 'nl' ? inDutch(told, title) : undefined} />;
+}
+
+/** The whole of an answer to "why not"; `first`: the first cause in it. */
+export function SaidInAll({ told, first }: { told: string; first: Blocker | undefined }) {
+  const { lang } = useFrame();
+  const dutch = lang === 'nl' ? allInDutch(told, first, first && remediesNl[first.code]) : undefined;
+  return <InDutch told={told} dutch={dutch} />;
+}
+
+/** In Dutch where there is any, with its moments in Dutch time. */
+function InDutch({ told, dutch }: { told: string; dutch: string | undefined }) {
+  const { lang } = useFrame();
+  const text = (dutch ?? told).replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) =>
+    moment(Date.parse(at), lang),
+  );
+  return <span lang={lang === 'nl' && dutch === undefined ? 'en' : undefined}>{text}</span>;
+}
+
+/** Services of a mandate in the reader's words; what is none is said as it is. */
+export function useServices(): (...names: string[]) => string {
+  const { say } = useFrame();
+  return (...names) =>
+    names.map((name) => [`service_${name}`].filter(isWord).map((word) => say(word))[0] ?? name).join(', ');
 }
 
 /** Something that went wrong, in words, with who must act. */
@@ -267,10 +298,14 @@ export function Stopped({ of, heading, isHere = false }: { of: Blocker; heading?
             <dd lang={remedy === undefined ? 'en' : 'nl'}>{remedy ?? of.remedy}</dd>
           </>
         )}
-        <dt>{say('since')}</dt>
-        <dd>
-          <When at={of.since} />
-        </dd>
+        {of.since > 0 && (
+          <>
+            <dt>{say('since')}</dt>
+            <dd>
+              <When at={of.since} />
+            </dd>
+          </>
+        )}
         {of.order !== '' && (
           <>
             <dt>{say('by_order')}</dt>

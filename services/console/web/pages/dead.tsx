@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { Dead, DeadRows, Done } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
-import { Act, Empty, Fault, FlowLink, Show, State, Table, Told, useNumbers, When, Who } from '../ui.tsx';
+import { Act, Empty, Fault, FlowLink, Show, State, Table, Told, useNumbers, useServices, When, Who } from '../ui.tsx';
 import { Field } from './flows.tsx';
 
 const FILTERS = ['party', 'school', 'code', 'from', 'until'] as const;
@@ -92,6 +92,7 @@ const isNone = ({ keys, rows, endpoints, dropped }: Dead): boolean =>
 function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; none: 'none_found' | 'no_dead' }) {
   const { say, duty } = useFrame();
   const numbers = useNumbers();
+  const services = useServices();
   const may = duty === 'operator';
   const came = useCame(told);
   const [sent, waiting] = [
@@ -174,7 +175,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
                 <td>
                   <Who of={one.party} />
                   <div>
-                    {one.standard} · {one.service}
+                    {one.standard} · {services(one.service)}
                   </div>
                 </td>
                 <td>
@@ -211,7 +212,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
                       <Act
                         word="retry"
                         sure="retry_sure"
-                        about={nameOf(one)}
+                        about={nameOf({ ...one, service: services(one.service) })}
                         path="/api/dead/retry"
                         body={named(one)}
                         done={came('retried_done')}
@@ -220,7 +221,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
                         word="drop"
                         sure="drop_sure"
                         kind="stop"
-                        about={nameOf(one)}
+                        about={nameOf({ ...one, service: services(one.service) })}
                         path="/api/dead/drop"
                         body={named(one)}
                         done={came('dropped_done')}
@@ -241,7 +242,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
               <tr key={nameOf(one)}>
                 <td>
                   <Who of={one.party} />
-                  <div>{one.service}</div>
+                  <div>{services(one.service)}</div>
                 </td>
                 <td>
                   <Who of={one.school} />

@@ -2,7 +2,7 @@ import { useId, useState } from 'preact/hooks';
 import type { Done, ReplayView } from '../../types.ts';
 import { post, useAsk, useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Act, Empty, Show, State, Table, Told, useNumbers, When, Who, Wrong } from '../ui.tsx';
+import { Act, Empty, Show, State, Table, Told, useNumbers, useServices, When, Who, Wrong } from '../ui.tsx';
 import { isWord, type Word } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -39,6 +39,7 @@ function Count({ told }: { told: (text: string) => void }) {
   const { say, token } = useFrame();
   const { loaded, ask } = useAsk<Done>();
   const service = useId();
+  const services = useServices();
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
@@ -64,7 +65,7 @@ function Count({ told }: { told: (text: string) => void }) {
             <option value="">{say('replay_any')}</option>
             {SERVICES.map((one) => (
               <option key={one} value={one}>
-                {one}
+                {services(one)}
               </option>
             ))}
           </select>
@@ -97,11 +98,12 @@ function Count({ told }: { told: (text: string) => void }) {
 
 function Replay({ of, may, told }: { of: ReplayView; may: boolean; told: (text: string) => void }) {
   const { say } = useFrame();
+  const services = useServices();
   const numbers = useNumbers();
   const cause = `cause_${of.cause}`;
   const name = `${of.party.name || of.party.oin} ${of.id.slice(-6)}`;
   const narrowed = [
-    of.service,
+    services(of.service),
     of.school.name || of.school.oin,
     of.about,
     of.key,

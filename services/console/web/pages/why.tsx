@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Why } from '../../types.ts';
 import { post, useAsk } from '../api.ts';
 import { useFrame } from '../app.tsx';
-import { Empty, Said, Show, Stopped, Table, Who } from '../ui.tsx';
+import { Empty, SaidInAll, Show, Stopped, Table, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -110,7 +110,7 @@ function Answer({ why }: { why: Why }) {
       <section>
         <h2>{why.blockers.length === 0 ? say('nothing_blocks') : say('blocks')}</h2>
         <p>
-          <Said told={why.told} />
+          <SaidInAll told={why.told} first={why.blockers[0]} />
         </p>
         {why.blockers.slice(0, MOST).map((one, i) => (
           <Stopped key={`${one.code}${one.flow}${i}`} of={one} />
