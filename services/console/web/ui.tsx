@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { remediesNl } from '../remedies.ts';
 import type { Blocker, Done, Named, ProblemJson, ToldCount } from '../types.ts';
 import { type Loaded, Problem, post } from './api.ts';
-import { Link, useFrame } from './app.tsx';
+import { Link, toMain, useFrame } from './app.tsx';
 import { allInDutch, inDutch } from './told.ts';
 import { isWord, type Word } from './words.ts';
 
@@ -364,6 +364,15 @@ export function Act({
   const dialog = useRef<HTMLDialogElement>(null);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<ProblemJson>();
+  // What it is about may go while it is asked, and its button with it.
+  useEffect(() => {
+    const asked = dialog.current!;
+    return () => {
+      if (!asked.open) return;
+      asked.close();
+      toMain();
+    };
+  }, []);
   const run = () => {
     if (busy) return;
     setBusy(true);
@@ -409,17 +418,32 @@ export function Act({
   );
 }
 
-/** What was done a moment ago, said aloud; it stays until it is closed. */
-export function Told({ text, flow, close }: { text: string; flow?: string; close: () => void }) {
+/** What was done a moment ago: where it stands, and what tells it. What is told twice is said twice. */
+export function useTold(): [preact.JSX.Element | undefined, (of: string | { text: string; flow?: string }) => void] {
+  const [told, setTold] = useState<{ text: string; flow?: string; nth: number }>();
+  const tell = (of: string | { text: string; flow?: string }) =>
+    setTold((before) => ({ ...(typeof of === 'string' ? { text: of } : of), nth: (before?.nth ?? 0) + 1 }));
+  return [told && <Told key={told.nth} {...told} close={() => setTold(undefined)} />, tell];
+}
+
+/** Said aloud; it stays until it is closed, and then the focus is again where it was, if that is still there. */
+function Told({ text, flow, close }: { text: string; flow?: string; close: () => void }) {
   const { say } = useFrame();
   const at = useRef<HTMLDivElement>(null);
-  useEffect(() => at.current?.focus(), [text]);
+  const before = useRef(document.activeElement);
+  useEffect(() => at.current?.focus(), []);
+  const leave = () => {
+    const back = before.current;
+    if (back instanceof HTMLElement && back.isConnected && back !== document.body) back.focus();
+    else toMain();
+    close();
+  };
   return (
     <div class="note well" role="status" tabIndex={-1} ref={at}>
       <p>{text}</p>
       <div class="row">
         {flow && <FlowLink id={flow} />}
-        <button type="button" class="plain" onClick={close}>
+        <button type="button" class="plain" onClick={leave}>
           {say('close')}
         </button>
       </div>

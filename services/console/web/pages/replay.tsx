@@ -2,7 +2,7 @@ import { useId, useState } from 'preact/hooks';
 import type { Done, ReplayView } from '../../types.ts';
 import { post, useAsk, useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Act, Empty, Show, State, Table, Told, useNumbers, useServices, When, Who, Wrong } from '../ui.tsx';
+import { Act, Empty, Show, State, Table, useNumbers, useServices, useTold, When, Who, Wrong } from '../ui.tsx';
 import { isWord, type Word } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -13,21 +13,21 @@ const OPEN: ReadonlySet<string> = new Set(['counting', 'counted', 'asked', 'runn
 export function ReplayPage() {
   const { say, duty } = useFrame();
   const loaded = useLive<ReplayView[]>('replays');
-  const [told, setTold] = useState<string>();
+  const [note, tell] = useTold();
   const may = duty === 'operator';
   return (
     <>
       <h1>{say('replay')}</h1>
       <p>{say('replay_intro')}</p>
       <p class="note wait">{say('replay_dangers')}</p>
-      {told && <Told text={told} close={() => setTold(undefined)} />}
-      {may && <Count told={setTold} />}
+      {note}
+      {may && <Count told={tell} />}
       <Show loaded={loaded}>
         {(replays) =>
           replays.length === 0 ? (
             <Empty word="replay_none" />
           ) : (
-            replays.map((one) => <Replay key={one.id} of={one} may={may} told={setTold} />)
+            replays.map((one) => <Replay key={one.id} of={one} may={may} told={tell} />)
           )
         }
       </Show>
