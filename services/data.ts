@@ -425,10 +425,10 @@ const secretive: ReadonlySet<string> = new Set(['EDUK_ALERT_WEBHOOK', 'EDUK_SIGN
 
 /** Every setting as it is, for a page that operators see: of those that may hold a secret, that they are set. */
 export const shownSettings = (config: Config): SettingView[] =>
-  (Object.entries(settings) as [SettingName, Setting][]).map(([name, { about, type, default: usual }]) => {
+  (Object.entries(settings) as [SettingName, Setting][]).map(([name, { about, nl, type, default: usual }]) => {
     const value = config[name] ?? '';
     const isHidden = value !== '' && (type === 'database' || secretive.has(name));
-    return { name, about, value: isHidden ? '…' : value, isDefault: value === (usual ?? '') };
+    return { name, about: { nl, en: about }, value: isHidden ? '…' : value, isDefault: value === (usual ?? '') };
   });
 
 /** Certificate, key and authority of the roles; undefined = they call each other on loopback. */

@@ -1,13 +1,13 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { inDutch, toldInEnglish } from './web/told.ts';
+import { allInDutch, inDutch, toldInEnglish } from './web/told.ts';
 
 const services = join(import.meta.dirname, '..');
 
 test('what stands here in Dutch is what the gateway says', () => {
-  const source = globSync('{edge,flows,kernel,entitlements,rosters,orders,delivery}/**/*.ts', { cwd: services })
-    .filter((path) => !path.endsWith('.test.ts'))
+  const source = globSync('{console,edge,flows,kernel,entitlements,rosters,orders,delivery}/**/*.ts', { cwd: services })
+    .filter((path) => !path.endsWith('.test.ts') && !path.includes('/web/'))
     .map((path) => readFileSync(join(services, path), 'utf8'))
     .join('\n');
   const words = (text: string): string => text.replaceAll(/\s+/g, ' ');
@@ -15,7 +15,9 @@ test('what stands here in Dutch is what the gateway says', () => {
   // Between values, and beside words that a count changes.
   const pieces = toldInEnglish.flatMap((en) =>
     en
-      .split(/\{\}|<>|[,;:.]|\b(?:messages?|events?|entitlements?|attempts?|waits?)\b/)
+      .split(
+        /\{\}|<>|\[\]|[,;:.]|\b(?:messages?|events?|entitlements?|attempts?|waits?|times?|licences?|causes?|open|active|There)\b/,
+      )
       .map((one) => one.trim())
       .filter((one) => one.length > 9),
   );
@@ -44,8 +46,14 @@ test.each([
   ],
   [
     'Leerplein may not have entitlement of this school: No mandate. It has a mandate for roster.',
-    'Leerplein mag entitlement van deze school niet hebben: Geen mandaat. Wel een mandaat voor roster.',
+    'Leerplein mag licenties van deze school niet hebben: Geen mandaat. Wel een mandaat voor leerlinggegevens.',
   ],
+  // A name of two words lends none of them to what follows it.
+  [
+    'The webhook of Groot Leerplein answered 503; it is tried again after 2026-11-23T10:00:00.000Z.',
+    'Het adres voor webhook van Groot Leerplein antwoordde 503; na 2026-11-23T10:00:00.000Z wordt het weer geprobeerd.',
+  ],
+  ['No mandate.', 'Geen mandaat.'],
   [
     'Released by rule r-1 (year-end-2027), set by operator, until 2027-08-01 00:00.',
     'Vrijgegeven door regel r-1 (year-end-2027), door de beheerder gezet, tot 2027-08-01 00:00.',
@@ -60,4 +68,48 @@ test.each([
 
 test('a value is said as it is, whatever it holds', () => {
   expect(inDutch('It starts on {} <> $1 $& \\.')).toBe('De licentie begint op {} <> $1 $& \\.');
+});
+
+test('whatever the console itself refuses is said in Dutch', () => {
+  const told = globSync('console/*.ts', { cwd: services })
+    .filter((path) => !path.endsWith('.test.ts'))
+    .map((path) => readFileSync(join(services, path), 'utf8'))
+    .flatMap((source) => [...source.matchAll(/new GatewayError\(\s*'[\w.]+',\s*'([^']+)'/g)])
+    .map(([, words]) => words!);
+  expect(told.length).toBeGreaterThan(40);
+  expect(told.filter((words) => inDutch(words) === undefined)).toEqual([]);
+});
+
+const first = {
+  told: 'It starts on 2026-12-13.',
+  title: { en: 'The entitlement has not started.', nl: 'De licentie is nog niet begonnen.' },
+  remedy: 'Wait for the first day.',
+};
+test.each([
+  [
+    'It starts on 2026-12-13. Dr. Wilg must act: Wait for the first day.',
+    'De licentie begint op 2026-12-13. Dr. Wilg moet iets doen: Wacht af.',
+  ],
+  [
+    '1 licence is active. It starts on 2026-12-13. We must act: Wait for the first day. There is one more cause.',
+    '1 licentie is actief. De licentie begint op 2026-12-13. Wij moeten iets doen: Wacht af. Er is nog één oorzaak.',
+  ],
+  [
+    '20 licences are active. It starts on 2026-12-13. The sender must act: Wait for the first day. There are 3 more causes.',
+    '20 licenties zijn actief. De licentie begint op 2026-12-13. De afzender moet iets doen: Wacht af. Er zijn nog 3 oorzaken.',
+  ],
+  [
+    'The learner has 3 active licences and can open 2 of them. It starts on 2026-12-13. We must act: Wait for the first day. There is more than could be looked at: ask by order or by learner.',
+    'De leerling heeft 3 actieve licenties, waarvan er 2 te openen zijn. De licentie begint op 2026-12-13. Wij moeten iets doen: Wacht af. Er is meer dan bekeken kon worden: vraag naar een bestelling of een leerling.',
+  ],
+  // Of another cause: as it came, and not half of it.
+  ['It ended. We must act: Wait for the first day.', undefined],
+])('%s', (en, nl) => {
+  expect(allInDutch(en, first, 'Wacht af.')).toBe(nl);
+});
+
+test('where nothing blocks, that is said in all', () => {
+  const nothing = 'Nothing was ordered or granted under this.';
+  expect(allInDutch(nothing, undefined, undefined)).toBe('Hieronder is niets besteld of gegeven.');
+  expect(allInDutch(nothing, first, undefined)).toBeUndefined();
 });

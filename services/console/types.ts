@@ -554,7 +554,7 @@ export interface AuditList {
 
 export interface SettingView {
   name: string;
-  about: string;
+  about: { nl: string; en: string };
   /** Empty = it is not set and has no default. Of what may hold a secret only that it is set: `…`. */
   value: string;
   isDefault: boolean;

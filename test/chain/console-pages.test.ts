@@ -206,6 +206,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByRole('heading', { level: 1, name: /Overzicht/ }).waitFor();
     await page.goto(`${origin}/nergens`);
     await page.getByRole('heading', { level: 1, name: 'Deze pagina bestaat niet' }).waitFor();
+    expect(await page.title()).toMatch(/^Deze pagina bestaat niet/);
     await page.goto(origin);
     await other.close();
   });
@@ -289,7 +290,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await endpoint.getByText(new URL(hook.url).host).waitFor();
     // Behind the host may stand what is theirs.
     expect(await page.content()).not.toContain(`${new URL(hook.url).host}/`);
-    await page.getByRole('region', { name: 'Mandaten' }).getByText('entitlement').waitFor();
+    await page.getByRole('region', { name: 'Mandaten' }).getByText('licenties').waitFor();
     await page.getByText('Per dag, in cijfers').click();
     await page.getByRole('region', { name: 'Per dag, in cijfers' }).getByRole('row').nth(1).waitFor();
     expect(await axeOf(page)).toEqual([]);
@@ -373,8 +374,14 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       .getByRole('row', { name: /EDUK_HOLD_THRESHOLD_PERCENT/ })
       .getByText('standaard')
       .waitFor();
+    // What each is, is said in the reader's language.
+    await page.getByText('Laagste niveau dat gelogd wordt.').waitFor();
+    expect(await page.getByText('Least level that is logged.').count()).toBe(0);
     expect(await axeOf(page)).toEqual([]);
     await shoot(page, 'settings');
+    await page.getByRole('button', { name: 'English' }).click();
+    await page.getByText('Least level that is logged.').waitFor();
+    await page.getByRole('button', { name: 'Nederlands' }).click();
   });
 
   test('it is told as it changes, without being loaded anew', async () => {

@@ -392,7 +392,8 @@ runs('twelve faults', { timeout: 240_000 }, () => {
       .getByText(who === 'us' ? 'de beheerder van de gateway' : who, { exact: false })
       .first()
       .waitFor();
-    // In the reader’s language.
+    // In the reader’s language, all of it.
+    expect(await page.locator('main [lang=en]').count()).toBe(0);
     expect((await blocker.locator('dt:text-is("Wat helpt") + dd[lang=nl]').innerText()).length).toBeGreaterThan(10);
     expect(clicks).toBeLessThanOrEqual(3);
     if (!mend) return;

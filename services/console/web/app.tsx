@@ -1,6 +1,6 @@
 /** The frame around all pages: who is signed in, where one can go, and which language is spoken. */
 import { createContext } from 'preact';
-import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useContext, useEffect, useState } from 'preact/hooks';
 import type { Duty, Lang, Me } from '../types.ts';
 import { get, post, whenEnded } from './api.ts';
 import { AccessPage } from './pages/access.tsx';
@@ -37,13 +37,17 @@ interface Frame extends Place {
   token: string;
   /** Signed in on the gateway's own machine: one may stand in for a second person. */
   isLocal: boolean;
-  go: (to: string) => void;
+  /** `isTurn`: something on the page was turned on or off; the focus stays on it. */
+  go: (to: string, isTurn?: boolean) => void;
   /** Somebody looks by a link at this page alone. */
   isShared: boolean;
 }
 
 const FrameContext = createContext<Frame>(undefined as never);
 export const useFrame = (): Frame => useContext(FrameContext);
+
+/** Where the keyboard goes on once what had the focus is gone: to the beginning of the page, without moving it. */
+export const toMain = (): void => document.getElementById('main')?.focus({ preventScroll: true });
 
 const here = (): Place => ({ path: location.pathname, query: new URLSearchParams(location.search) });
 
@@ -104,16 +108,16 @@ export function App() {
   const [me, setMe] = useState<Me>();
   /** The link by which this page was opened is over. */
   const [isOver, setOver] = useState(false);
-  const heading = useRef<HTMLElement>(null);
   const say = useCallback(
     (word: Word, after?: number) => ((after === 1 && ones[word]) || words[word])[lang === 'nl' ? 0 : 1],
     [lang],
   );
-  const go = useCallback((to: string) => {
+  const go = useCallback((to: string, isTurn = false) => {
     history.pushState(null, '', to);
     setPlace(here());
+    if (isTurn) return;
     scrollTo(0, 0);
-    heading.current?.focus();
+    toMain();
   }, []);
   const look = useCallback(() => {
     get<Me>('/api/me').then(setMe, () => setMe({ ways: { link: false, provider: false } }));
@@ -125,15 +129,21 @@ export function App() {
       setOver(true);
       setMe((before) => ({ ways: before?.ways ?? { link: false, provider: false } }));
     });
-    const back = () => setPlace(here());
+    const back = () => {
+      setPlace(here());
+      toMain();
+    };
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
+  const isShared = place.path === '/shared';
+  const isIn = me?.session !== undefined && place.path !== '/sign-in' && !isShared;
   useEffect(() => {
     document.documentElement.lang = lang;
-    const word = place.path === '/shared' ? 'shared' : (PAGE[place.path]?.word ?? 'sign_in');
+    const page = PAGE[place.path]?.word ?? (place.path === '/sign-in' ? 'sign_in' : 'no_page');
+    const word = place.path === '/shared' ? 'shared' : me !== undefined && !isIn ? 'sign_in' : page;
     document.title = `${say(word)} – ${say('product')}`;
-  }, [lang, place]);
+  }, [lang, place, isIn, me]);
   useEffect(() => {
     // Who is in was led where they were going.
     if (me?.session !== undefined) sessionStorage.removeItem(ASKED);
@@ -144,8 +154,6 @@ export function App() {
     localStorage.setItem(LANG, one);
     setLang(one);
   };
-  const isShared = place.path === '/shared';
-  const isIn = me?.session !== undefined && place.path !== '/sign-in' && !isShared;
   const frame: Frame = {
     ...place,
     lang,
@@ -163,21 +171,6 @@ export function App() {
       </a>
       <header>
         <p class="brand">Edu-K</p>
-        {isIn && (
-          <nav aria-label={say('menu')}>
-            {MENU.map(([path, word, key]) => (
-              <Link
-                key={path}
-                to={path}
-                class={place.path === path || UNDER[place.path] === path ? 'here' : undefined}
-                current={place.path === path}
-                hint={`g ${key}`}
-              >
-                {say(word)}
-              </Link>
-            ))}
-          </nav>
-        )}
         <div class="tools">
           <button
             type="button"
@@ -198,8 +191,23 @@ export function App() {
             </button>
           )}
         </div>
+        {isIn && (
+          <nav aria-label={say('menu')}>
+            {MENU.map(([path, word, key]) => (
+              <Link
+                key={path}
+                to={path}
+                class={place.path === path || UNDER[place.path] === path ? 'here' : undefined}
+                current={place.path === path}
+                hint={`g ${key}`}
+              >
+                {say(word)}
+              </Link>
+            ))}
+          </nav>
+        )}
       </header>
-      <main id="main" tabIndex={-1} ref={heading}>
+      <main id="main" tabIndex={-1}>
         {isShared ? (
           isOver ? (
             <LinkOver />
@@ -271,7 +279,7 @@ export function Link({
   );
 }
 
-/** `/` searches, `g` and a letter goes; not where somebody writes. */
+/** `/` searches, `g` and a letter goes; not where somebody writes, or is asked something. */
 function useKeys(go: ((to: string) => void) | undefined): void {
   useEffect(() => {
     if (go === undefined) return;
@@ -279,6 +287,8 @@ function useKeys(go: ((to: string) => void) | undefined): void {
     const listener = (event: KeyboardEvent) => {
       const at = event.target as HTMLElement;
       if (event.metaKey || event.ctrlKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName)) return;
+      // A question that is asked is answered first.
+      if (at.closest('dialog[open]')) return;
       if (event.key === '/') {
         event.preventDefault();
         const field = document.querySelector<HTMLInputElement>('input[type=search]');

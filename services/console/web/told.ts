@@ -3,7 +3,10 @@
  * them in English, to programs too; what does not stand here is shown as it came, marked as English.
  */
 
-/** English, and Dutch. `{}` is a value, said as it is; `<>` is a phrase, which must stand here too. */
+import type { Blocker } from '../types.ts';
+import { isWord, words } from './words.ts';
+
+/** English, and Dutch. `{}` is a value, said as it is; `<>` is a phrase, which must stand here too; `[]` is services of a mandate. */
 const sentences: readonly (readonly [string, string])[] = [
   // The way of a message.
   ['It waits for approval.', 'Wacht op goedkeuring.'],
@@ -106,10 +109,32 @@ const sentences: readonly (readonly [string, string])[] = [
     '{} gebeurtenissen wachten achter een die {} niet kon verwerken.',
   ],
   [
-    '{} may not have {} of this school: <> It has a mandate for {}.',
-    '{} mag {} van deze school niet hebben: <> Wel een mandaat voor {}.',
+    '{} may not have [] of this school: <> It has a mandate for [].',
+    '{} mag [] van deze school niet hebben: <> Wel een mandaat voor [].',
   ],
-  ['{} may not have {} of this school: <>', '{} mag {} van deze school niet hebben: <>'],
+  ['{} may not have [] of this school: <>', '{} mag [] van deze school niet hebben: <>'],
+  ['{} may not have [] of {} yet: <>', '{} mag [] van {} nog niet hebben: <>'],
+  [
+    '{} is stopped everywhere: what it sends is refused, and what is for it waits.',
+    '{} is overal stilgezet: wat zij stuurt wordt geweigerd, en wat voor haar is wacht.',
+  ],
+  ['{} message waits for {}: its {} <>.', '{} bericht wacht voor {}: {} <>.'],
+  ['{} messages wait for {}: its {} <>.', '{} berichten wachten voor {}: {} <>.'],
+  [
+    '{} message waits for {}: its {} <>, and repeats were stopped.',
+    '{} bericht wacht voor {}: {} <>, en het wordt niet meer herhaald.',
+  ],
+  [
+    '{} messages wait for {}: its {} <>, and repeats were stopped.',
+    '{} berichten wachten voor {}: {} <>, en ze worden niet meer herhaald.',
+  ],
+  ['{} message waits for {}: [] of {}. <>', '{} bericht wacht voor {}: [] van {}. <>'],
+  ['{} messages wait for {}: [] of {}. <>', '{} berichten wachten voor {}: [] van {}. <>'],
+  ['{} of {} was refused {} time in a day: <>', '{} van {} werd op één dag {} keer geweigerd: <>'],
+  ['{} of {} was refused {} times in a day: <>', '{} van {} werd op één dag {} keer geweigerd: <>'],
+  ['{} of {} was refused {} time: <>', '{} van {} werd {} keer geweigerd: <>'],
+  ['{} of {} was refused {} times: <>', '{} van {} werd {} keer geweigerd: <>'],
+  ['All licences of the counted entitlement are taken.', 'Alle licenties van het aantal zijn uitgegeven.'],
   ['Nothing was ordered or granted under this.', 'Hieronder is niets besteld of gegeven.'],
   [
     'Nothing blocks now; see what was refused or ended earlier.',
@@ -119,6 +144,111 @@ const sentences: readonly (readonly [string, string])[] = [
     'Nothing blocks: what was ordered is granted, and the parties may have it.',
     'Niets blokkeert: wat besteld is, is gegeven, en de partijen mogen het hebben.',
   ],
+  // What there is besides.
+  ['{} licence is active.', '{} licentie is actief.'],
+  ['{} licences are active.', '{} licenties zijn actief.'],
+  ['The learner has no active licence.', 'De leerling heeft geen actieve licentie.'],
+  ['The learner has {} active licence and can open it.', 'De leerling heeft {} actieve licentie, en die is te openen.'],
+  [
+    'The learner has {} active licence and can open none.',
+    'De leerling heeft {} actieve licentie, die niet te openen is.',
+  ],
+  [
+    'The learner has {} active licences and can open all of them.',
+    'De leerling heeft {} actieve licenties, en alle zijn te openen.',
+  ],
+  [
+    'The learner has {} active licences and can open none.',
+    'De leerling heeft {} actieve licenties, en geen daarvan is te openen.',
+  ],
+  [
+    'The learner has {} active licences and can open {} of them.',
+    'De leerling heeft {} actieve licenties, waarvan er {} te openen zijn.',
+  ],
+  ['There is one more cause.', 'Er is nog één oorzaak.'],
+  ['There are {} more causes.', 'Er zijn nog {} oorzaken.'],
+  [
+    'There is more than could be looked at: ask by order or by learner.',
+    'Er is meer dan bekeken kon worden: vraag naar een bestelling of een leerling.',
+  ],
+  // What is wrong with what was asked here.
+  ['Too many pages are open.', 'Er zijn te veel pagina’s open.'],
+  [
+    'A link signs in on the gateway’s own machine only.',
+    'Met een link meldt u zich alleen aan op de machine van de gateway zelf.',
+  ],
+  ['This host name is not configured here.', 'Deze hostnaam is hier niet ingesteld.'],
+  ['This request comes from a page of another origin.', 'Dit verzoek komt van een pagina van elders.'],
+  ['This request was not made by a page of this session.', 'Dit verzoek komt niet van een pagina van deze sessie.'],
+  ['Sign in first.', 'Meld u eerst aan.'],
+  ['The provider did not let you in, or you turned back.', 'De aanmelddienst liet u niet binnen, of u keerde terug.'],
+  [
+    'This link is over, or was taken back: ask for another.',
+    'Deze link is verlopen of ingetrokken: vraag om een nieuwe.',
+  ],
+  [
+    'This link was used before, or is over: eduk console prints another.',
+    'Deze link is al gebruikt of verlopen: eduk console maakt een nieuwe.',
+  ],
+  ['This sign-in does not hold; begin anew.', 'Deze aanmelding geldt niet; begin opnieuw.'],
+  ['This sign-in was not begun here, or was used before.', 'Deze aanmelding begon hier niet, of is al gebruikt.'],
+  [
+    'The operators’ provider does not answer as it should.',
+    'De aanmelddienst van de beheerders antwoordt niet zoals het hoort.',
+  ],
+  ['The operators’ provider does not answer.', 'De aanmelddienst van de beheerders antwoordt niet.'],
+  ['Nobody signs in at a provider here.', 'Hier meldt niemand zich bij een aanmelddienst aan.'],
+  ['No party is registered under this number.', 'Onder dit nummer is geen partij bekend.'],
+  ['No school is registered under this number.', 'Onder dit nummer is geen school bekend.'],
+  ['No party has this OIN.', 'Geen partij heeft dit OIN.'],
+  [
+    'No party has this OIN: eduk party list shows those that are registered.',
+    'Geen partij heeft dit OIN: zie Partijen voor wie er bekend is.',
+  ],
+  ['No order has this id.', 'Geen bestelling heeft dit nummer.'],
+  ['Nothing is known under this id.', 'Onder dit nummer is niets bekend.'],
+  ['Nothing answers here.', 'Hier antwoordt niets.'],
+  ['Nothing is told live of this.', 'Hiervan loopt niets mee.'],
+  ['This key is not parked any more.', 'Deze sleutel is niet meer gestrand.'],
+  [
+    'A freeze ends after it begins, and not in the past.',
+    'Een bevriezing eindigt nadat ze begint, en niet in het verleden.',
+  ],
+  [
+    'A freeze is of a school, of a party, of a party at a school, or of all.',
+    'Een bevriezing is van een school, van een partij, van een partij bij een school, of van alle.',
+  ],
+  ['A freeze lasts 92 days at most.', 'Een bevriezing duurt hoogstens 92 dagen.'],
+  ['It is told by class.', 'Dit wordt per klas verteld.'],
+  ['Name a party, a school or a code.', 'Noem een partij, een school of een code.'],
+  ['Name the learner.', 'Noem de leerling.'],
+  ['Name the party.', 'Noem de partij.'],
+  ['Nothing is changed at this address.', 'Op dit adres verandert niets.'],
+  ['Only GET, HEAD and POST are answered.', 'Alleen GET, HEAD en POST worden beantwoord.'],
+  [
+    'Say a day, YYYY-MM-DD, or a moment, YYYY-MM-DDTHH:MM.',
+    'Noem een dag, JJJJ-MM-DD, of een moment, JJJJ-MM-DDTUU:MM.',
+  ],
+  ['This is no whole number.', 'Dit is geen geheel getal.'],
+  ['This is a whole number.', 'Dit moet een geheel getal zijn.'],
+  ['This is no leaf.', 'Dit is geen blad.'],
+  ['Say whether it is approved.', 'Zeg of het wordt goedgekeurd.'],
+  ['Send JSON.', 'Stuur JSON.'],
+  ['There is no such kind.', 'Die soort is er niet.'],
+  ['There is no such role.', 'Die rol is er niet.'],
+  ['There is no such service.', 'Die dienst is er niet.'],
+  ['These are words.', 'Dit moeten woorden zijn.'],
+  ['This address takes what is sent by POST.', 'Dit adres neemt alleen aan wat met POST gestuurd wordt.'],
+  ['This is no day and no moment.', 'Dit is geen dag en geen moment.'],
+  ['This is no day.', 'Dit is geen dag.'],
+  ['This is no page.', 'Dit is geen pagina.'],
+  ['This is no short text.', 'Dit is geen korte tekst.'],
+  ['This text is too long.', 'Deze tekst is te lang.'],
+  ['A request may hold 16 KiB.', 'Een verzoek mag 16 KiB groot zijn.'],
+  ['A request has one Host.', 'Een verzoek heeft één Host.'],
+  ['This is no JSON object.', 'Dit is geen JSON-object.'],
+  ['This is no JSON.', 'Dit is geen JSON.'],
+  ['This is no address.', 'Dit is geen adres.'],
 ];
 
 /** Parts of those. */
@@ -141,30 +271,52 @@ const phrases: readonly (readonly [string, string])[] = [
   ['answered {}', 'antwoordde {}'],
 ];
 
+type Mark = '{}' | '<>' | '[]';
+const MARK = /\{\}|<>|\[\]/g;
+const marksOf = (text: string): Mark[] => (text.match(MARK) ?? []) as Mark[];
+
 interface Rule {
-  en: RegExp;
+  /** With the phrases that stand here in their places, so that a name of two words does not lend one to a phrase; then with any. */
+  en: readonly RegExp[];
   nl: string;
-  /** By place, which of what was found must be a phrase. */
-  isPhrase: readonly boolean[];
+  marks: readonly Mark[];
 }
 
+const patternOf = (en: string, value: string, phrase: string): string =>
+  en
+    .split(MARK)
+    .map((piece) => piece.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&'))
+    .reduce((so, piece, i) => `${so}${marksOf(en)[i - 1] === '<>' ? phrase : value}${piece}`);
+
 const ruleOf = ([en, nl]: readonly [string, string]): Rule => ({
-  en: new RegExp(`^${en.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{\}|<>/g, '(.+?)')}$`),
+  en: [...new Set([`(${anyPhrase})`, '(.+?)'])].map((phrase) => new RegExp(`^${patternOf(en, '(.+?)', phrase)}$`)),
   nl,
-  isPhrase: [...en.matchAll(/\{\}|<>/g)].map(([mark]) => mark === '<>'),
+  marks: marksOf(en),
 });
+const anyPhrase = phrases.map(([en]) => patternOf(en, '.+?', '.+?')).join('|');
 const rules = sentences.map(ruleOf);
 const parts = phrases.map(ruleOf);
 
+/** Services of a mandate, as the gateway lists them. */
+const servicesIn = (list: string): string =>
+  list.replaceAll(/[a-z]+/g, (one) => {
+    const word = `service_${one}`;
+    return isWord(word) ? words[word][0] : one === 'and' ? 'en' : one;
+  });
+
 function said(text: string, known: readonly Rule[], more: (phrase: string) => string | undefined): string | undefined {
-  for (const { en, nl, isPhrase } of known) {
-    const found = en.exec(text);
-    if (!found) continue;
-    const values = isPhrase.map((is, i) => (is ? more(found[i + 1]!) : found[i + 1]!));
-    if (values.includes(undefined)) continue;
-    let next = 0;
-    return nl.replaceAll(/\{\}|<>/g, () => values[next++]!);
-  }
+  for (const { en, nl, marks } of known)
+    for (const form of en) {
+      const found = form.exec(text);
+      if (!found) continue;
+      const values = marks.map((mark, i) => {
+        const value = found[i + 1]!;
+        return mark === '<>' ? more(value) : mark === '[]' ? servicesIn(value) : value;
+      });
+      if (values.includes(undefined)) continue;
+      let next = 0;
+      return nl.replaceAll(MARK, () => values[next++]!);
+    }
   return undefined;
 }
 
@@ -172,7 +324,42 @@ function said(text: string, known: readonly Rule[], more: (phrase: string) => st
 export function inDutch(told: string, title?: { nl: string; en: string }): string | undefined {
   const inner = (phrase: string): string | undefined =>
     title !== undefined && phrase === title.en ? title.nl : said(phrase, parts, inner);
-  return said(told, rules, inner);
+  return told === title?.en ? title.nl : said(told, rules, inner);
+}
+
+/**
+ * What an answer to "why not" says in all, in Dutch: what is active, the first cause, who must act, what helps, and how many causes more.
+ * Undefined = a part of it does not stand here. `remedy`: of the first cause, in Dutch.
+ */
+export function allInDutch(
+  told: string,
+  first: Pick<Blocker, 'told' | 'title' | 'remedy'> | undefined,
+  remedy: string | undefined,
+): string | undefined {
+  const found =
+    /^((?:\d+ licences? (?:is|are) active|The learner has [^.]+)\. )?(.*?)( There (?:is one|are \d+) more causes?\.)?( There is more than .*)?$/s.exec(
+      told,
+    )!;
+  const [before, rest, ...after] = found.slice(1).map((part) => part?.trim() ?? '') as [string, string, string, string];
+  const about = [before, ...after].map((part) => (part === '' ? '' : inDutch(part)));
+  const main = first === undefined ? inDutch(rest) : causeInDutch(rest, first, remedy);
+  if (main === undefined || about.includes(undefined)) return undefined;
+  return [about[0], main, ...about.slice(1)].filter(Boolean).join(' ');
+}
+
+function causeInDutch(
+  told: string,
+  first: Pick<Blocker, 'told' | 'title' | 'remedy'>,
+  remedy: string | undefined,
+): string | undefined {
+  const cause = inDutch(first.told, first.title);
+  const end = ` must act: ${first.remedy}`;
+  if (cause === undefined || remedy === undefined || !told.startsWith(`${first.told} `) || !told.endsWith(end))
+    return undefined;
+  const who = told.slice(first.told.length + 1, -end.length);
+  const role = `who_${who.replace(/^The /, '')}`;
+  const name = isWord(role) ? words[role][0].replace(/^./, (letter) => letter.toUpperCase()) : who;
+  return `${cause} ${who === 'We' ? 'Wij moeten' : `${name} moet`} iets doen: ${remedy}`;
 }
 
 /** All that stands here in English, for the test that the gateway still says it. */

@@ -3,8 +3,8 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { remediesNl } from '../remedies.ts';
 import type { Blocker, Done, Named, ProblemJson, ToldCount } from '../types.ts';
 import { type Loaded, Problem, post } from './api.ts';
-import { Link, useFrame } from './app.tsx';
-import { inDutch } from './told.ts';
+import { Link, toMain, useFrame } from './app.tsx';
+import { allInDutch, inDutch } from './told.ts';
 import { isWord, type Word } from './words.ts';
 
 const TIME_ZONE = 'Europe/Amsterdam';
@@ -13,15 +13,19 @@ const TIME_ZONE = 'Europe/Amsterdam';
 export function When({ at, short = false }: { at: number; short?: boolean }) {
   const { lang } = useFrame();
   if (at <= 0) return <span>–</span>;
-  const options: Intl.DateTimeFormatOptions = short
-    ? { timeStyle: 'medium', timeZone: TIME_ZONE }
-    : { dateStyle: 'medium', timeStyle: 'medium', timeZone: TIME_ZONE };
   return (
     <time dateTime={new Date(at).toISOString()} title={age(Date.now() - at, lang)}>
-      {new Intl.DateTimeFormat(lang === 'nl' ? 'nl-NL' : 'en-GB', options).format(at)}
+      {moment(at, lang, short)}
     </time>
   );
 }
+
+const moment = (at: number, lang: 'nl' | 'en', short = false): string =>
+  new Intl.DateTimeFormat(lang === 'nl' ? 'nl-NL' : 'en-GB', {
+    ...(short ? {} : { dateStyle: 'medium' }),
+    timeStyle: 'medium',
+    timeZone: TIME_ZONE,
+  }).format(at);
 
 /** How long ago, or from now. */
 export function age(ms: number, lang: 'nl' | 'en'): string {
@@ -35,9 +39,14 @@ export function age(ms: number, lang: 'nl' | 'en'): string {
   return words.format(-Math.round(ms / 1000), 'second');
 }
 
-export function useNumbers(): (value: number) => string {
+/** `digits`: behind the comma, as many as that. */
+export function useNumbers(): (value: number, digits?: number) => string {
   const { lang } = useFrame();
-  return (value) => value.toLocaleString(lang === 'nl' ? 'nl-NL' : 'en-GB');
+  return (value, digits) =>
+    value.toLocaleString(
+      lang === 'nl' ? 'nl-NL' : 'en-GB',
+      digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits },
+    );
 }
 
 /** A count as it is told: a number, fewer than ten, left out, or at least so many. */
@@ -136,8 +145,30 @@ export function FlowLink({ id }: { id: string }) {
 /** What the gateway said, in the reader's language where we have it. */
 export function Said({ told, title }: { told: string; title?: { nl: string; en: string } }) {
   const { lang } = useFrame();
-  const dutch = lang === 'nl' ? inDutch(told, title) : undefined;
-  return <span lang={dutch === undefined ? 'en' : undefined}>{dutch ?? told}</span>;
+  return <InDutch told={told} dutch={lang === 'nl' ? inDutch(told, title) : undefined} />;
+}
+
+/** The whole of an answer to "why not"; `first`: the first cause in it. */
+export function SaidInAll({ told, first }: { told: string; first: Blocker | undefined }) {
+  const { lang } = useFrame();
+  const dutch = lang === 'nl' ? allInDutch(told, first, first && remediesNl[first.code]) : undefined;
+  return <InDutch told={told} dutch={dutch} />;
+}
+
+/** In Dutch where there is any, with its moments in Dutch time. */
+function InDutch({ told, dutch }: { told: string; dutch: string | undefined }) {
+  const { lang } = useFrame();
+  const text = (dutch ?? told).replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) =>
+    moment(Date.parse(at), lang),
+  );
+  return <span lang={lang === 'nl' && dutch === undefined ? 'en' : undefined}>{text}</span>;
+}
+
+/** Services of a mandate in the reader's words; what is none is said as it is. */
+export function useServices(): (...names: string[]) => string {
+  const { say } = useFrame();
+  return (...names) =>
+    names.map((name) => [`service_${name}`].filter(isWord).map((word) => say(word))[0] ?? name).join(', ');
 }
 
 /** Something that went wrong, in words, with who must act. */
@@ -268,10 +299,14 @@ export function Stopped({ of, heading, isHere = false }: { of: Blocker; heading?
             <dd lang={remedy === undefined ? 'en' : 'nl'}>{remedy ?? of.remedy}</dd>
           </>
         )}
-        <dt>{say('since')}</dt>
-        <dd>
-          <When at={of.since} />
-        </dd>
+        {of.since > 0 && (
+          <>
+            <dt>{say('since')}</dt>
+            <dd>
+              <When at={of.since} />
+            </dd>
+          </>
+        )}
         {of.order !== '' && (
           <>
             <dt>{say('by_order')}</dt>
@@ -330,6 +365,15 @@ export function Act({
   const dialog = useRef<HTMLDialogElement>(null);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<ProblemJson>();
+  // What it is about may go while it is asked, and its button with it.
+  useEffect(() => {
+    const asked = dialog.current!;
+    return () => {
+      if (!asked.open) return;
+      asked.close();
+      toMain();
+    };
+  }, []);
   const run = () => {
     if (busy) return;
     setBusy(true);
@@ -375,17 +419,32 @@ export function Act({
   );
 }
 
-/** What was done a moment ago, said aloud; it stays until it is closed. */
-export function Told({ text, flow, close }: { text: string; flow?: string; close: () => void }) {
+/** What was done a moment ago: where it stands, and what tells it. What is told twice is said twice. */
+export function useTold(): [preact.JSX.Element | undefined, (of: string | { text: string; flow?: string }) => void] {
+  const [told, setTold] = useState<{ text: string; flow?: string; nth: number }>();
+  const tell = (of: string | { text: string; flow?: string }) =>
+    setTold((before) => ({ ...(typeof of === 'string' ? { text: of } : of), nth: (before?.nth ?? 0) + 1 }));
+  return [told && <Told key={told.nth} {...told} close={() => setTold(undefined)} />, tell];
+}
+
+/** Said aloud; it stays until it is closed, and then the focus is again where it was, if that is still there. */
+function Told({ text, flow, close }: { text: string; flow?: string; close: () => void }) {
   const { say } = useFrame();
   const at = useRef<HTMLDivElement>(null);
-  useEffect(() => at.current?.focus(), [text]);
+  const before = useRef(document.activeElement);
+  useEffect(() => at.current?.focus(), []);
+  const leave = () => {
+    const back = before.current;
+    if (back instanceof HTMLElement && back.isConnected && back !== document.body) back.focus();
+    else toMain();
+    close();
+  };
   return (
     <div class="note well" role="status" tabIndex={-1} ref={at}>
       <p>{text}</p>
       <div class="row">
         {flow && <FlowLink id={flow} />}
-        <button type="button" class="plain" onClick={close}>
+        <button type="button" class="plain" onClick={leave}>
           {say('close')}
         </button>
       </div>

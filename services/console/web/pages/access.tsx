@@ -1,12 +1,13 @@
 import type { AccessList } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
-import { Empty, Show, Table, useNumbers, Who } from '../ui.tsx';
+import { Empty, Show, Table, useNumbers, useServices, Who } from '../ui.tsx';
 import { Field } from './flows.tsx';
 
 /** Who was given data of a school's people. What is asked stands in the address, so that a colleague sees the same. */
 export function AccessPage() {
   const { say, query, go } = useFrame();
+  const services = useServices();
   const numbers = useNumbers();
   const asked = new URLSearchParams();
   for (const name of ['school', 'from', 'to']) {
@@ -55,7 +56,7 @@ export function AccessPage() {
                       <td>
                         <Who of={row.party} />
                       </td>
-                      <td>{row.purpose}</td>
+                      <td>{services(row.purpose)}</td>
                       <td>{row.attributes.join(', ')}</td>
                       <td class="number">{numbers(row.times)}</td>
                       <td class="number">{numbers(row.people)}</td>

@@ -1,7 +1,7 @@
 import type { AuditList } from '../../types.ts';
 import { useRead } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Empty, Fault, FlowLink, Show, Table, useNumbers, When, Who } from '../ui.tsx';
+import { Empty, Fault, FlowLink, Show, Table, useNumbers, useServices, When, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -57,6 +57,7 @@ export function AuditPage() {
 
 function Found({ found, asked }: { found: AuditList; asked: URLSearchParams }) {
   const { say } = useFrame();
+  const services = useServices();
   const numbers = useNumbers();
   const { rows, covered, before, keptFrom, head } = found;
   const further = new URLSearchParams(asked);
@@ -96,7 +97,7 @@ function Found({ found, asked }: { found: AuditList; asked: URLSearchParams }) {
               </td>
               <td>{row.schools.length === 0 ? '–' : row.schools.map((one) => <Who of={one} key={one.oin} />)}</td>
               <td>
-                {[...row.methods, row.purpose].filter(Boolean).join(', ')}
+                {[...row.methods, services(row.purpose)].filter(Boolean).join(', ')}
                 {row.attributes.length > 0 && <small> {row.attributes.join(', ')}</small>}{' '}
                 <Fault code={row.code} title={row.title} /> <FlowLink id={row.flow} />
               </td>

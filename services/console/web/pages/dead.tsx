@@ -1,8 +1,20 @@
-import { useState } from 'preact/hooks';
 import type { Dead, DeadRows, Done } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
-import { Act, Empty, Fault, FlowLink, Show, State, Table, Told, useNumbers, When, Who } from '../ui.tsx';
+import {
+  Act,
+  Empty,
+  Fault,
+  FlowLink,
+  Show,
+  State,
+  Table,
+  useNumbers,
+  useServices,
+  useTold,
+  When,
+  Who,
+} from '../ui.tsx';
 import { Field } from './flows.tsx';
 
 const FILTERS = ['party', 'school', 'code', 'from', 'until'] as const;
@@ -16,7 +28,7 @@ export function DeadPage() {
     if (value) asked.set(name, value);
   }
   const loaded = useLive<Dead>('dead', asked.toString());
-  const [told, setTold] = useState<string>();
+  const [note, tell] = useTold();
   const choose = (event: SubmitEvent) => {
     event.preventDefault();
     const next = new URLSearchParams();
@@ -25,12 +37,12 @@ export function DeadPage() {
     go(`/dead${next.size > 0 ? `?${next}` : ''}`);
   };
   const isChosen = ['party', 'school', 'code'].some((name) => asked.has(name));
-  const came = useCame(setTold);
+  const came = useCame(tell);
   return (
     <>
       <h1>{say('dead')}</h1>
       <p>{say('dead_intro')}</p>
-      {told && <Told text={told} close={() => setTold(undefined)} />}
+      {note}
       <search>
         <form class="search" onSubmit={choose} key={asked.toString()}>
           <Field name="party" label={say('receiver_label')} value={query.get('party') ?? ''} />
@@ -62,7 +74,7 @@ export function DeadPage() {
                 ))}
               </div>
             )}
-            <Seen dead={dead} told={setTold} none={asked.size > 0 ? 'none_found' : 'no_dead'} />
+            <Seen dead={dead} told={tell} none={asked.size > 0 ? 'none_found' : 'no_dead'} />
           </>
         )}
       </Show>
@@ -92,6 +104,7 @@ const isNone = ({ keys, rows, endpoints, dropped }: Dead): boolean =>
 function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; none: 'none_found' | 'no_dead' }) {
   const { say, duty } = useFrame();
   const numbers = useNumbers();
+  const services = useServices();
   const may = duty === 'operator';
   const came = useCame(told);
   const [sent, waiting] = [
@@ -174,7 +187,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
                 <td>
                   <Who of={one.party} />
                   <div>
-                    {one.standard} · {one.service}
+                    {one.standard} · {services(one.service)}
                   </div>
                 </td>
                 <td>
@@ -211,7 +224,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
                       <Act
                         word="retry"
                         sure="retry_sure"
-                        about={nameOf(one)}
+                        about={nameOf({ ...one, service: services(one.service) })}
                         path="/api/dead/retry"
                         body={named(one)}
                         done={came('retried_done')}
@@ -220,7 +233,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
                         word="drop"
                         sure="drop_sure"
                         kind="stop"
-                        about={nameOf(one)}
+                        about={nameOf({ ...one, service: services(one.service) })}
                         path="/api/dead/drop"
                         body={named(one)}
                         done={came('dropped_done')}
@@ -241,7 +254,7 @@ function Seen({ dead, told, none }: { dead: Dead; told: (text: string) => void; 
               <tr key={nameOf(one)}>
                 <td>
                   <Who of={one.party} />
-                  <div>{one.service}</div>
+                  <div>{services(one.service)}</div>
                 </td>
                 <td>
                   <Who of={one.school} />

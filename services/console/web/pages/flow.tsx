@@ -2,6 +2,7 @@ import type { FlowView, StepView } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
 import { Empty, Fault, Said, Show, State, Stopped, Table, useNumbers, When, Who } from '../ui.tsx';
+import { isWord } from '../words.ts';
 
 export function FlowPage() {
   const { say, query } = useFrame();
@@ -55,7 +56,17 @@ function Seen({ flow }: { flow: FlowView }) {
                 <When at={one.at} />
               </td>
               <td>{one.step}</td>
-              <td>{one.receiver.oin === '' ? one.service : <Who of={one.receiver} />}</td>
+              <td>
+                {one.receiver.oin === '' ? (
+                  one.service === 'door' ? (
+                    say('door')
+                  ) : (
+                    one.service
+                  )
+                ) : (
+                  <Who of={one.receiver} />
+                )}
+              </td>
               <td>
                 <State is={one.state} />
               </td>
@@ -123,7 +134,7 @@ const MOST = 40;
 /** Lanes are parties, and steps go from left to right; the table below says the same in words. */
 function Way({ flow }: { flow: FlowView }) {
   const { say } = useFrame();
-  const sender: Lane = { id: flow.party.oin, name: nameOf(flow.party, say('who_us')) };
+  const sender: Lane = { id: flow.party.oin, name: nameOf(flow.party, say('role_operator')) };
   const lanes: Lane[] = [sender];
   const steps = flow.steps.slice(0, MOST).map((step) => {
     // What was asked is of the sender; what is decided is of a service; what is delivered is of its receiver.
@@ -141,9 +152,11 @@ function Way({ flow }: { flow: FlowView }) {
   const high = lanes.length * LANE_HIGH + 8;
   const x = (i: number): number => LEFT + i * STEP_WIDE + 40;
   const y = (at: number): number => at * LANE_HIGH + LANE_HIGH / 2;
+  const stateOf = (state: string): string => [`state_${state}`].filter(isWord).map((word) => say(word))[0] ?? state;
   const told = steps
     .map(
-      ({ step, at }) => `${lanes[at]!.name}: ${step.step}, ${step.state}${step.code === '' ? '' : ` (${step.code})`}`,
+      ({ step, at }) =>
+        `${lanes[at]!.name}: ${step.step}, ${stateOf(step.state)}${step.code === '' ? '' : ` (${step.code})`}`,
     )
     .join('; ');
   return (

@@ -1,7 +1,7 @@
 import { useId, useRef, useState } from 'preact/hooks';
 import type { FlowList } from '../../types.ts';
 import { post, useAsk, useLive } from '../api.ts';
-import { Link, useFrame } from '../app.tsx';
+import { Link, toMain, useFrame } from '../app.tsx';
 import { Empty, Fault, Show, State, Table, When, Who } from '../ui.tsx';
 import type { Word } from '../words.ts';
 
@@ -89,6 +89,7 @@ function OfLearner() {
   const question = (of: Asked, below: string) => {
     asked.current = of;
     setAfter(below);
+    toMain();
     ask(() => post<FlowList>('/api/flows/of-learner', { ...of, after: below }, token));
   };
   const search = (event: SubmitEvent) => {

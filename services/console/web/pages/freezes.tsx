@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { FreezePreview, FreezeView } from '../../types.ts';
 import { get, useAsk, useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
-import { Act, Empty, Show, State, Told, useNumbers, When, Who } from '../ui.tsx';
+import { Act, Empty, Show, State, useNumbers, useTold, When, Who } from '../ui.tsx';
 import { Field } from './flows.tsx';
 
 const DAY_MS = 86_400_000;
@@ -16,7 +16,7 @@ export function FreezesPage() {
     if (value) asked.set(name, value);
   }
   const loaded = useLive<FreezeView[]>('freezes', asked.toString());
-  const [told, setTold] = useState<{ text: string; flow: string }>();
+  const [note, tell] = useTold();
   const isPast = asked.get('past') === 'yes';
   const at = (next: URLSearchParams) => `/freezes${next.size > 0 ? `?${next}` : ''}`;
   const search = (event: SubmitEvent) => {
@@ -30,14 +30,14 @@ export function FreezesPage() {
     const next = new URLSearchParams(asked);
     if (isPast) next.delete('past');
     else next.set('past', 'yes');
-    go(at(next));
+    go(at(next), true);
   };
   const isNarrow = asked.has('school') || asked.has('party');
   return (
     <>
       <h1>{say('freezes')}</h1>
       <p>{say('freezes_intro')}</p>
-      {told && <Told {...told} close={() => setTold(undefined)} />}
+      {note}
       <search>
         <form class="search" onSubmit={search} key={asked.toString()}>
           <Field name="school" label={say('school_label')} value={query.get('school') ?? ''} />
@@ -58,13 +58,13 @@ export function FreezesPage() {
           ) : (
             <ul class="cards">
               {all.map((one) => (
-                <One key={one.id} of={one} told={setTold} />
+                <One key={one.id} of={one} told={tell} />
               ))}
             </ul>
           )
         }
       </Show>
-      {duty === 'operator' && <New told={setTold} />}
+      {duty === 'operator' && <New told={tell} />}
     </>
   );
 }

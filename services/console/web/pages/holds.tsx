@@ -3,7 +3,7 @@ import type { Hold } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
 import { type Chosen, KINDS, lostBy, NOTHING, stands, turned } from '../part.ts';
-import { Act, Count, Empty, FlowLink, Show, Told, useNumbers, When, Who } from '../ui.tsx';
+import { Act, Count, Empty, FlowLink, Show, useNumbers, useTold, When, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { HoldRules, Ruling } from './hold-rules.tsx';
 
@@ -11,14 +11,14 @@ export function HoldsPage() {
   const { say, query, go } = useFrame();
   const decided = query.get('decided') === 'yes';
   const loaded = useLive<Hold[]>('holds', decided ? 'decided=yes' : '');
-  const [told, setTold] = useState<{ text: string; flow: string }>();
+  const [note, tell] = useTold();
   return (
     <>
       <h1>{say('holds')}</h1>
       <p>{say('holds_intro')}</p>
-      {told && <Told {...told} close={() => setTold(undefined)} />}
+      {note}
       <label class="choice">
-        <input type="checkbox" checked={decided} onChange={() => go(decided ? '/holds' : '/holds?decided=yes')} />
+        <input type="checkbox" checked={decided} onChange={() => go(decided ? '/holds' : '/holds?decided=yes', true)} />
         {say('decided_too')}
       </label>
       <Show loaded={loaded}>
@@ -28,13 +28,13 @@ export function HoldsPage() {
           ) : (
             <ul class="cards">
               {holds.map((hold) => (
-                <One key={hold.id} hold={hold} told={setTold} />
+                <One key={hold.id} hold={hold} told={tell} />
               ))}
             </ul>
           )
         }
       </Show>
-      <HoldRules told={setTold} />
+      <HoldRules told={tell} />
     </>
   );
 }

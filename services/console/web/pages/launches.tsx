@@ -29,7 +29,7 @@ function Seen({ seen }: { seen: LaunchesView }) {
   return (
     <>
       <p>
-        {seen.day}, {say('until')} {seen.until}. {say('beside')}: {seen.beside.join(', ')}.
+        {seen.day}, {say('until').toLowerCase()} {seen.until}. {say('beside')}: {seen.beside.join(', ')}.
       </p>
       {seen.rows.length === 0 ? (
         <Empty word="no_launches" />

@@ -218,7 +218,7 @@ function Seen({ seen }: { seen: Overview }) {
                   numbers(one.unread)
                 )}
               </td>
-              <td>{one.unread === 0 ? '–' : `${(one.oldest / 1000).toFixed(1)} s`}</td>
+              <td>{one.unread === 0 ? '–' : `${numbers(one.oldest / 1000, 1)} s`}</td>
               <td class="number">{numbers(one.parkedKeys)}</td>
             </tr>
           ))}

@@ -1,7 +1,7 @@
 import type { PartyView, Score } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Empty, Fault, Show, State, Table, useNumbers, When, Who } from '../ui.tsx';
+import { Empty, Fault, Show, State, Table, useNumbers, useServices, When, Who } from '../ui.tsx';
 import { isWord, type Word } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -319,12 +319,13 @@ function DayBars({
   );
 }
 
-const shareOf = ({ requests, failed }: Score): string =>
-  requests === 0 ? '–' : `${(((requests - failed) / requests) * 100).toFixed(1)} %`;
+const shareOf = ({ requests, failed }: Score, numbers: ReturnType<typeof useNumbers>): string =>
+  requests === 0 ? '–' : `${numbers(((requests - failed) / requests) * 100, 1)} %`;
 
 function Endpoints({ party }: { party: PartyView }) {
   const { say } = useFrame();
   const times = useTimes();
+  const numbers = useNumbers();
   return (
     <section>
       <h2>{say('endpoints')}</h2>
@@ -348,7 +349,7 @@ function Endpoints({ party }: { party: PartyView }) {
                   </div>
                 )}
               </td>
-              <td class="number">{one.score ? shareOf(one.score) : '–'}</td>
+              <td class="number">{one.score ? shareOf(one.score, numbers) : '–'}</td>
               <td class="number">{one.score ? times(one.score.answerP99) : '–'}</td>
               <td>
                 <When at={one.oldest} />
@@ -394,6 +395,7 @@ function Endings({ party }: { party: PartyView }) {
 
 function Mandates({ party }: { party: PartyView }) {
   const { say } = useFrame();
+  const services = useServices();
   const numbers = useNumbers();
   return (
     <section>
@@ -411,7 +413,7 @@ function Mandates({ party }: { party: PartyView }) {
                 <td>
                   <Who of={one.party} />
                 </td>
-                <td>{one.services.join(', ')}</td>
+                <td>{services(...one.services)}</td>
                 <td>
                   <State is={one.state} />
                 </td>

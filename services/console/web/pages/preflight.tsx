@@ -65,7 +65,7 @@ function Lines({ seen }: { seen: PreflightView }) {
                 </Link>
               </td>
               <td>
-                {one.title} <code>{one.product}</code>
+                {one.title} <code class="whole">{one.product}</code>
               </td>
               <td>
                 <Fault code={one.code} title={one.fault} />

@@ -121,13 +121,13 @@ function Board({ seen, asked }: { seen: ReadinessView; asked: URLSearchParams })
                   {product === '' && (
                     <>
                       {' '}
-                      {row.product === '' ? say('sensitive') : row.title} <code>{row.product}</code>
+                      {row.product === '' ? say('sensitive') : row.title} <code class="whole">{row.product}</code>
                     </>
                   )}
                 </>
               ) : isSchool ? (
                 <>
-                  {row.product === '' ? say('sensitive') : row.title} <code>{row.product}</code>
+                  {row.product === '' ? say('sensitive') : row.title} <code class="whole">{row.product}</code>
                   {row.product !== '' && !isShared && (
                     <>
                       {' '}

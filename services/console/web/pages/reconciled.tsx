@@ -1,8 +1,7 @@
-import { useState } from 'preact/hooks';
 import type { ReconciledView } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Act, Empty, Fault, Show, State, Table, Told, useNumbers, When, Who } from '../ui.tsx';
+import { Act, Empty, Fault, Show, State, Table, useNumbers, useTold, When, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -15,7 +14,7 @@ export function ReconciledPage() {
     if (value) asked.set(name, value);
   }
   const loaded = useLive<ReconciledView>('reconciled', asked.toString());
-  const [told, setTold] = useState<string>();
+  const [note, tell] = useTold();
   const search = (event: SubmitEvent) => {
     event.preventDefault();
     const next = new URLSearchParams();
@@ -27,7 +26,7 @@ export function ReconciledPage() {
     <>
       <h1>{say('reconciled')}</h1>
       <p>{say('reconciled_intro')}</p>
-      {told && <Told text={told} close={() => setTold(undefined)} />}
+      {note}
       <search>
         <form class="search" onSubmit={search} key={asked.toString()}>
           <Field name="party" label={say('replay_party')} value={query.get('party') ?? ''} />
@@ -43,7 +42,7 @@ export function ReconciledPage() {
             <Empty word={asked.size === 0 ? 'reconciled_none' : 'none_found'} />
           ) : (
             <>
-              <Lines seen={seen} told={setTold} />
+              <Lines seen={seen} told={tell} />
               {asked.has('party') && asked.has('school') && <Differences seen={seen} />}
             </>
           )

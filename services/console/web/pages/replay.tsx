@@ -2,7 +2,7 @@ import { useId, useState } from 'preact/hooks';
 import type { Done, ReplayView } from '../../types.ts';
 import { post, useAsk, useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Act, Empty, Show, State, Table, Told, useNumbers, When, Who, Wrong } from '../ui.tsx';
+import { Act, Empty, Show, State, Table, useNumbers, useServices, useTold, When, Who, Wrong } from '../ui.tsx';
 import { isWord, type Word } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -13,21 +13,21 @@ const OPEN: ReadonlySet<string> = new Set(['counting', 'counted', 'asked', 'runn
 export function ReplayPage() {
   const { say, duty } = useFrame();
   const loaded = useLive<ReplayView[]>('replays');
-  const [told, setTold] = useState<string>();
+  const [note, tell] = useTold();
   const may = duty === 'operator';
   return (
     <>
       <h1>{say('replay')}</h1>
       <p>{say('replay_intro')}</p>
       <p class="note wait">{say('replay_dangers')}</p>
-      {told && <Told text={told} close={() => setTold(undefined)} />}
-      {may && <Count told={setTold} />}
+      {note}
+      {may && <Count told={tell} />}
       <Show loaded={loaded}>
         {(replays) =>
           replays.length === 0 ? (
             <Empty word="replay_none" />
           ) : (
-            replays.map((one) => <Replay key={one.id} of={one} may={may} told={setTold} />)
+            replays.map((one) => <Replay key={one.id} of={one} may={may} told={tell} />)
           )
         }
       </Show>
@@ -39,6 +39,7 @@ function Count({ told }: { told: (text: string) => void }) {
   const { say, token } = useFrame();
   const { loaded, ask } = useAsk<Done>();
   const service = useId();
+  const services = useServices();
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
@@ -64,7 +65,7 @@ function Count({ told }: { told: (text: string) => void }) {
             <option value="">{say('replay_any')}</option>
             {SERVICES.map((one) => (
               <option key={one} value={one}>
-                {one}
+                {services(one)}
               </option>
             ))}
           </select>
@@ -97,11 +98,12 @@ function Count({ told }: { told: (text: string) => void }) {
 
 function Replay({ of, may, told }: { of: ReplayView; may: boolean; told: (text: string) => void }) {
   const { say } = useFrame();
+  const services = useServices();
   const numbers = useNumbers();
   const cause = `cause_${of.cause}`;
   const name = `${of.party.name || of.party.oin} ${of.id.slice(-6)}`;
   const narrowed = [
-    of.service,
+    services(of.service),
     of.school.name || of.school.oin,
     of.about,
     of.key,

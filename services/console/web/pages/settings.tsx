@@ -5,7 +5,7 @@ import { Show, Table } from '../ui.tsx';
 
 /** How the gateway is set. Nothing is changed here. */
 export function SettingsPage() {
-  const { say } = useFrame();
+  const { say, lang } = useFrame();
   const loaded = useLive<SettingView[]>('settings');
   return (
     <>
@@ -18,9 +18,7 @@ export function SettingsPage() {
               <tr key={name}>
                 <td>
                   <code>{name}</code>
-                  <p class="hint" lang="en">
-                    {about}
-                  </p>
+                  <p class="hint">{about[lang]}</p>
                 </td>
                 <td>
                   {value === '' ? <span class="hint">{say('not_set')}</span> : <code>{value}</code>}

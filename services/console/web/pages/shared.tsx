@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Done, LinkView, ProblemJson, SharedPage } from '../../types.ts';
 import { get, Problem, post, readBy, useLive, watchLink } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Act, Empty, Show, Table, Told, When, Wrong } from '../ui.tsx';
+import { Act, Empty, Show, Table, useTold, When, Wrong } from '../ui.tsx';
 
 /** Pages of which a link can be made, as the door has them. */
 const SHARED = ['/flow', '/flows', '/readiness', '/preflight', '/launches', '/party'];
@@ -170,13 +170,13 @@ export function Share() {
 export function LinksPage() {
   const { say, duty } = useFrame();
   const loaded = useLive<LinkView[]>('links');
-  const [told, setTold] = useState('');
+  const [note, tell] = useTold();
   const may = duty === 'operator';
   return (
     <>
       <h1>{say('links')}</h1>
       <p class="hint">{say('links_hint')}</p>
-      {told !== '' && <Told text={told} close={() => setTold('')} />}
+      {note}
       <Show loaded={loaded}>
         {(all) =>
           all.length === 0 ? (
@@ -212,7 +212,7 @@ export function LinksPage() {
                           about={one.page === '' ? one.id : to}
                           path="/api/links/end"
                           body={{ link: one.id }}
-                          done={() => setTold(say('taken_back'))}
+                          done={() => tell(say('taken_back'))}
                         />
                       </td>
                     )}

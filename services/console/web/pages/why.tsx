@@ -1,8 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Why } from '../../types.ts';
 import { post, useAsk } from '../api.ts';
-import { useFrame } from '../app.tsx';
-import { Empty, Said, Show, Stopped, Table, Who } from '../ui.tsx';
+import { toMain, useFrame } from '../app.tsx';
+import { Empty, SaidInAll, Show, Stopped, Table, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -43,6 +43,7 @@ export function WhyPage() {
       question({ school: text('school'), learner: text('learner') });
       history.replaceState(null, '', '/why');
       setErased((before) => before + 1);
+      toMain();
       return;
     }
     const asked: Record<string, string> =
@@ -60,7 +61,7 @@ export function WhyPage() {
     <>
       <h1>{say('why')}</h1>
       <p>{say('why_intro')}</p>
-      <form class="search" onSubmit={submit} ref={form} key={`${by}${erased}`}>
+      <form class="search" onSubmit={submit} ref={form} key={erased}>
         <fieldset class="wide choices">
           <legend class="hidden">{say('ask')}</legend>
           {(['order', 'product', 'learner', 'party'] as const).map((one) => (
@@ -110,7 +111,7 @@ function Answer({ why }: { why: Why }) {
       <section>
         <h2>{why.blockers.length === 0 ? say('nothing_blocks') : say('blocks')}</h2>
         <p>
-          <Said told={why.told} />
+          <SaidInAll told={why.told} first={why.blockers[0]} />
         </p>
         {why.blockers.slice(0, MOST).map((one, i) => (
           <Stopped key={`${one.code}${one.flow}${i}`} of={one} />
