@@ -538,6 +538,54 @@ describe('party', () => {
     expect(fromOf()).toEqual([undefined]);
   });
 
+  test('another address: add says what of before goes there, asks on a terminal, and --preview changes nothing', async () => {
+    const hook = add.replace('uwlr=https://a/', 'webhook=https://b/');
+    const going = [
+      { ...{ service: 2, standard: 'webhook', messages: 40n, staying: 3n }, oldestMs: BigInt(NOW - 86_400_000) },
+      { service: 5, standard: 'webhook', messages: 1n, oldestMs: BigInt(NOW) },
+    ];
+    answer('addParty', { party, existed: true, ...secrets, going });
+    answer('previewEndpoints', { kept: [], going, nowMs: BigInt(NOW) });
+    delete asked['addParty'];
+    const preview = await eduk(`${hook.replace(' --json', '')} --preview`);
+    expect([preview.exit, preview.out]).toEqual([0, expect.stringMatching(/order\s+webhook\s+40\s+3/)]);
+    expect(preview.err).toContain('Nothing was changed.');
+    expect((await eduk(`${hook} --preview`)).json).toMatchObject({
+      kept: [],
+      going: [{ messages: 40 }, { staying: 0 }],
+    });
+    // Who types is asked; a script is told.
+    const typed = (text: string, more = '') =>
+      run(`${hook.replace(' --json', '')}${more}`, gateway.env, text, false, true);
+    const no = await typed('no\n');
+    expect([no.exit, no.err]).toEqual([
+      2,
+      expect.stringMatching(/order\s+webhook\s+40\s+3[\s\S]*Go on\?[\s\S]*Nothing was/),
+    ]);
+    expect(asked['addParty']).toBe(undefined);
+    expect((await typed('yes\n')).exit).toBe(0);
+    expect((await typed('', ' --yes')).exit).toBe(0);
+    const script = await eduk(hook);
+    expect([script.exit, script.json.going[0]]).toEqual([
+      0,
+      { service: 'order', standard: 'webhook', messages: 40, staying: 3, more: false, oldest: expect.any(String) },
+    ]);
+    expect(script.err.replaceAll('\n', ' ')).toMatch(
+      /41 messages of before go .*3 messages that are parked .*the oldest of/,
+    );
+    // Nothing goes elsewhere, and nobody is asked.
+    answer('previewEndpoints', { kept: [], nowMs: BigInt(NOW) });
+    answer('addParty', { party, existed: true, ...secrets });
+    const none = await typed('');
+    expect([none.exit, none.err]).toEqual([0, expect.not.stringContaining('Go on')]);
+    answer('previewEndpoints', { kept: [], going, nowMs: BigInt(NOW) });
+    delete asked['removeEndpoint'];
+    expect((await eduk(`party endpoint remove --oin ${oin} --standard webhook-order --preview`)).out).toContain('40');
+    expect(asked['removeEndpoint']).toBe(undefined);
+    answer('removeEndpoint', { party, going, decision: { outcome: 'PartyRegistered' } });
+    expect((await eduk(`party endpoint remove --oin ${oin} --standard webhook-order`)).err).toContain('41 messages');
+  });
+
   test('add of a party that exists prints null for secrets, and says so beside it', async () => {
     answer('addParty', { party, existed: true, ...secrets, clientSecret: '', apiKey: '' });
     const { exit, json, err } = await eduk(add);

@@ -39,6 +39,7 @@ import {
   DroppedRows,
   EndpointStatus,
   FlowDelivery,
+  GoingMail,
   KeptMail,
   ParkedRows,
   Reconciliation,
@@ -105,6 +106,8 @@ export interface AddPartyResponse {
   holdingsSecret: string;
   /** The same of its webhooks of one service each; those whose address is new. */
   serviceWebhookSecrets: EndpointSecret[];
+  /** What of before goes to another address by this, as counted just before it. */
+  going: GoingMail[];
 }
 
 /** By which an endpoint knows that a message is ours. */
@@ -129,6 +132,8 @@ export interface PreviewEndpointsResponse {
   kept: KeptMail[];
   /** Unix milliseconds: as from_ms, what arrives from now on is sent. */
   nowMs: bigint;
+  /** What is sent already and would be to another address, or again to one that said that it is gone. Nobody has to choose about it. */
+  going: GoingMail[];
 }
 
 /** Which endpoint of whom. */
@@ -147,7 +152,11 @@ export interface RemoveEndpointResponse {
     | undefined;
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** What of before goes to another address by this, as counted just before it. */
+  going: GoingMail[];
 }
 
 /** Filters. */
@@ -2484,6 +2493,7 @@ function createBaseAddPartyResponse(): AddPartyResponse {
     mandatesWebhookSecret: "",
     holdingsSecret: "",
     serviceWebhookSecrets: [],
+    going: [],
   };
 }
 
@@ -2527,6 +2537,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     }
     for (const v of message.serviceWebhookSecrets) {
       EndpointSecret.encode(v!, writer.uint32(162).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -2648,6 +2661,14 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
             message.serviceWebhookSecrets.push(EndpointSecret.decode(reader, reader.uint32()));
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2707,6 +2728,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
         : globalThis.Array.isArray(object?.service_webhook_secrets)
         ? object.service_webhook_secrets.map((e: any) => EndpointSecret.fromJSON(e))
         : [],
+      going: globalThis.Array.isArray(object?.going)
+        ? object.going.map((e: any) => GoingMail.fromJSON(e))
+        : [],
     };
   },
 
@@ -2751,6 +2775,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     if (message.serviceWebhookSecrets?.length) {
       obj.serviceWebhookSecrets = message.serviceWebhookSecrets.map((e) => EndpointSecret.toJSON(e));
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -2774,6 +2801,7 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     message.holdingsSecret = object.holdingsSecret ?? "";
     message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2949,7 +2977,7 @@ export const PreviewEndpointsRequest: MessageFns<PreviewEndpointsRequest> = {
 };
 
 function createBasePreviewEndpointsResponse(): PreviewEndpointsResponse {
-  return { kept: [], nowMs: 0n };
+  return { kept: [], nowMs: 0n, going: [] };
 }
 
 export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
@@ -2962,6 +2990,9 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
         throw new globalThis.Error("value provided for field message.nowMs of type int64 too large");
       }
       writer.uint32(16).int64(message.nowMs);
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2995,6 +3026,14 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
             message.nowMs = reader.int64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3011,6 +3050,7 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
     return {
       kept: globalThis.Array.isArray(object?.kept) ? object.kept.map((e: any) => KeptMail.fromJSON(e)) : [],
       nowMs: isSet(object.nowMs) ? BigInt(object.nowMs) : isSet(object.now_ms) ? BigInt(object.now_ms) : 0n,
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
     };
   },
 
@@ -3022,6 +3062,9 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
     if (message.nowMs !== 0n) {
       obj.nowMs = message.nowMs.toString();
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -3032,6 +3075,7 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
     const message = createBasePreviewEndpointsResponse();
     message.kept = object.kept?.map((e) => KeptMail.fromPartial(e)) || [];
     message.nowMs = (object.nowMs !== undefined && object.nowMs !== null) ? BigInt(object.nowMs) : 0n;
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3141,7 +3185,7 @@ export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
 };
 
 function createBaseRemoveEndpointResponse(): RemoveEndpointResponse {
-  return { party: undefined, flowId: "", decision: undefined };
+  return { party: undefined, flowId: "", decision: undefined, going: [] };
 }
 
 export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
@@ -3154,6 +3198,9 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
     }
     if (message.decision !== undefined) {
       Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -3195,6 +3242,14 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
             message.decision = Decision.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3216,6 +3271,7 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
         ? globalThis.String(object.flow_id)
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
     };
   },
 
@@ -3230,6 +3286,9 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
     if (message.decision !== undefined) {
       obj.decision = Decision.toJSON(message.decision);
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -3243,6 +3302,7 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
