@@ -921,6 +921,44 @@ describe('freezes', () => {
     expect((await eduk('freeze set --all --until 2027-05-28 --reason x')).exit).toBe(1);
   });
 
+  test('a freeze is looked at before it is set or ended: --preview, or a question where somebody types', async () => {
+    const works = [
+      { kind: 'replay', id: 'r-1', partyOin: oin, count: 40n },
+      {
+        ...{ kind: 'roster', id: 'h-1', schoolOin: school, partyOin: oin, count: 1n },
+        sinceMs: BigInt(NOW - 3_600_000),
+      },
+      { kind: 'withdrawal', id: 'h-2', schoolOin: school, partyOin: oin, count: 5n, waitsOn: true, about: true },
+    ];
+    const freeze = { freezeId: 'f-1', schoolOin: school, reason: 'exams-2027', untilMs: BigInt(NOW), endedMs: 1n };
+    answer('previewFreeze', { freeze, goesOnMs: BigInt(NOW) + 1n, works, names: [{ oin, name: 'Leerplein' }] });
+    answer('setFreeze', { decision: { outcome: 'FreezeChanged' }, freeze, works: works.slice(0, 1) });
+    answer('endFreeze', { decision: { outcome: 'FreezeChanged' }, freeze, works });
+    for (const method of ['setFreeze', 'endFreeze']) delete asked[method];
+    const set = 'freeze set --school 99ab --until 2027-05-28 --reason exams-2027';
+    const shown = await eduk(`${set} --preview`);
+    expect(asked['previewFreeze']).toMatchObject({ asked: { until: '2027-05-28' }, freezeId: '' });
+    expect([shown.exit, shown.out]).toEqual([0, expect.stringMatching(/replay\s+Leerplein\s+40 messages/)]);
+    expect(shown.err).toMatch(/What waits goes on at .*Nothing was changed\./s);
+    const end = await eduk('freeze end f-1 --preview');
+    expect(end.out).toMatch(/about 5 licences\s+waits on/);
+    expect((await eduk('freeze end f-1 --preview --json')).json.works).toMatchObject([
+      { kind: 'replay', waitsOn: false, count: 40, since: null },
+      { kind: 'roster', schoolOin: school },
+      { waitsOn: true, about: true },
+    ]);
+    for (const line of [set, 'freeze end f-1']) {
+      const no = await run(line, gateway.env, 'no\n', false, true);
+      expect([no.exit, no.err]).toEqual([2, expect.stringMatching(/40 messages[\s\S]*Go on\?/)]);
+    }
+    expect([asked['setFreeze'], asked['endFreeze']]).toEqual([undefined, undefined]);
+    expect((await run('freeze end f-1', gateway.env, 'yes\n', false, true)).exit).toBe(0);
+    expect((await eduk(set)).err).toContain('1 replay waits for it.');
+    const ended = (await eduk('freeze end f-1')).err.replaceAll('\n', ' ');
+    expect(ended).toMatch(/1 replay and 1 roster go on, the oldest since .*1 lot of withdrawals or blocks waits on/);
+    expect((await eduk('freeze end f-1 --json')).json.works).toHaveLength(3);
+  });
+
   test('freeze list and freeze end', async () => {
     answer('listFreezes', {
       freezes: [{ freeze: freeze(), state: 'holds' }],

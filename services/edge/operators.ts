@@ -61,6 +61,7 @@ const reads: ReadonlySet<string> = new Set([
   'watchReplay',
   'listSchoolChanges',
   'listFreezes',
+  'previewFreeze',
   'listHoldRules',
   'previewHoldRule',
   'listLinks',

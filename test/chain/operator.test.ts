@@ -1224,6 +1224,30 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(long.decision).toMatchObject({ outcome: 'PartyChangeRefused', code: 'wire.invalid' });
     },
   },
+  previewFreeze: {
+    call: (as) => as.previewFreeze({ asked: { all: true, until: '2027-02-30' } }),
+    effect: async () => {
+      // What waits for one: freezes.test.ts.
+      const day = dutchDay(Date.now() + 86_400_000);
+      const asked = { partyOin: las.oin, until: day };
+      const { freeze, works, goesOnMs } = await at.operator.previewFreeze({ asked });
+      expect([freeze!.partyOin, works, goesOnMs]).toEqual([las.oin, [], freeze!.untilMs]);
+      const wrongs: [object, string][] = [
+        [{}, 'wire.invalid'],
+        [{ asked, freezeId: newId() }, 'wire.invalid'],
+        [{ asked: { ...asked, all: true } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: '' } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: '2027-02-30' } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: dutchDay(Date.now() - 86_400_000) } }, 'wire.invalid'],
+        [{ asked: { ...asked, from: day, until: dutchDay(Date.now()) } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: dutchDay(Date.now() + 100 * 86_400_000) } }, 'wire.invalid'],
+        [{ asked: { ...asked, partyOin: newOin() } }, 'state.missing'],
+        [{ freezeId: newId() }, 'state.missing'],
+      ];
+      for (const [wrong, code] of wrongs) expect(await codeOf(at.operator.previewFreeze(wrong))).toBe(code);
+      expect((await at.operator.listFreezes({ partyOin: las.oin })).freezes).toEqual([]);
+    },
+  },
   listFreezes: {
     call: (as) => as.listFreezes({}),
     effect: async () => {

@@ -2123,6 +2123,55 @@ export interface SetFreezeResponse {
     | undefined;
   /** The same stood already. */
   unchanged: boolean;
+  /** What stood a moment before, and rests or waits by it. */
+  works: FrozenWork[];
+}
+
+/** One of the two. */
+export interface PreviewFreezeRequest {
+  /** As it would be set; its reason is not needed. */
+  asked:
+    | SetFreezeRequest
+    | undefined;
+  /** The one that would be ended now. */
+  freezeId: string;
+}
+
+/** What it comes to, as it stands now. */
+export interface PreviewFreezeResponse {
+  /** As it would be set, or as it stands. */
+  freeze:
+    | Freeze
+    | undefined;
+  /** When what waits for it goes on, Unix milliseconds: later than its end where another one holds by then. */
+  goesOnMs: bigint;
+  /** Others that hold or come for the same, in that time. */
+  beside: FreezeView[];
+  /** Set: what would rest or wait. Ended: what waits now, and goes on or waits on. */
+  works: FrozenWork[];
+  names: PartyName[];
+}
+
+/** Something that a freeze stops. Rosters, withdrawals and blocks that are still to come are not known beforehand. */
+export interface FrozenWork {
+  /** `replay`, `school_change`, `roster`, or `withdrawal` (withdrawals and blocks of one sender at a school). */
+  kind: string;
+  /** Of the replay, the change or the hold. */
+  id: string;
+  schoolOin: string;
+  /** Of a change: the school that learners go to, and from which day on. */
+  toSchoolOin: string;
+  onDay: string;
+  /** Who receives, of a replay; who sent it, of a roster or withdrawals. */
+  partyOin: string;
+  /** Messages, learners or entitlements that it is still about. */
+  count: bigint;
+  /** Since when it waits, Unix milliseconds; 0 = it does not, or that is not kept. */
+  sinceMs: bigint;
+  /** Another freeze keeps it waiting after this one. */
+  waitsOn: boolean;
+  /** Some of it may wait on for another freeze, by a party that it is about and that is not told here. */
+  about: boolean;
 }
 
 /** Of one school or party; empty = of all. */
@@ -2161,7 +2210,11 @@ export interface EndFreezeResponse {
   /** Follow it with ShowFlow. */
   flowId: string;
   decision: Decision | undefined;
-  freeze: Freeze | undefined;
+  freeze:
+    | Freeze
+    | undefined;
+  /** Ended: what waited for it a moment before, and goes on or waits on. */
+  works: FrozenWork[];
 }
 
 /** One part of the query of a page. */
@@ -26671,7 +26724,7 @@ export const SetFreezeRequest: MessageFns<SetFreezeRequest> = {
 };
 
 function createBaseSetFreezeResponse(): SetFreezeResponse {
-  return { flowId: "", decision: undefined, freeze: undefined, unchanged: false };
+  return { flowId: "", decision: undefined, freeze: undefined, unchanged: false, works: [] };
 }
 
 export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
@@ -26687,6 +26740,9 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
     }
     if (message.unchanged !== false) {
       writer.uint32(32).bool(message.unchanged);
+    }
+    for (const v of message.works) {
+      FrozenWork.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -26736,6 +26792,14 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
             message.unchanged = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.works.push(FrozenWork.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -26758,6 +26822,7 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
     };
   },
 
@@ -26775,6 +26840,9 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
     if (message.unchanged !== false) {
       obj.unchanged = message.unchanged;
     }
+    if (message.works?.length) {
+      obj.works = message.works.map((e) => FrozenWork.toJSON(e));
+    }
     return obj;
   },
 
@@ -26791,6 +26859,490 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
       ? Freeze.fromPartial(object.freeze)
       : undefined;
     message.unchanged = object.unchanged ?? false;
+    message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePreviewFreezeRequest(): PreviewFreezeRequest {
+  return { asked: undefined, freezeId: "" };
+}
+
+export const PreviewFreezeRequest: MessageFns<PreviewFreezeRequest> = {
+  encode(message: PreviewFreezeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      SetFreezeRequest.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    if (message.freezeId !== "") {
+      writer.uint32(18).string(message.freezeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewFreezeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewFreezeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = SetFreezeRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.freezeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewFreezeRequest {
+    return {
+      asked: isSet(object.asked) ? SetFreezeRequest.fromJSON(object.asked) : undefined,
+      freezeId: isSet(object.freezeId)
+        ? globalThis.String(object.freezeId)
+        : isSet(object.freeze_id)
+        ? globalThis.String(object.freeze_id)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewFreezeRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = SetFreezeRequest.toJSON(message.asked);
+    }
+    if (message.freezeId !== "") {
+      obj.freezeId = message.freezeId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewFreezeRequest>): PreviewFreezeRequest {
+    return PreviewFreezeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewFreezeRequest>): PreviewFreezeRequest {
+    const message = createBasePreviewFreezeRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? SetFreezeRequest.fromPartial(object.asked)
+      : undefined;
+    message.freezeId = object.freezeId ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewFreezeResponse(): PreviewFreezeResponse {
+  return { freeze: undefined, goesOnMs: 0n, beside: [], works: [], names: [] };
+}
+
+export const PreviewFreezeResponse: MessageFns<PreviewFreezeResponse> = {
+  encode(message: PreviewFreezeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(10).fork()).join();
+    }
+    if (message.goesOnMs !== 0n) {
+      if (BigInt.asIntN(64, message.goesOnMs) !== message.goesOnMs) {
+        throw new globalThis.Error("value provided for field message.goesOnMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.goesOnMs);
+    }
+    for (const v of message.beside) {
+      FreezeView.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.works) {
+      FrozenWork.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewFreezeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewFreezeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.goesOnMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.beside.push(FreezeView.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.works.push(FrozenWork.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewFreezeResponse {
+    return {
+      freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      goesOnMs: isSet(object.goesOnMs)
+        ? BigInt(object.goesOnMs)
+        : isSet(object.goes_on_ms)
+        ? BigInt(object.goes_on_ms)
+        : 0n,
+      beside: globalThis.Array.isArray(object?.beside) ? object.beside.map((e: any) => FreezeView.fromJSON(e)) : [],
+      works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewFreezeResponse): unknown {
+    const obj: any = {};
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.goesOnMs !== 0n) {
+      obj.goesOnMs = message.goesOnMs.toString();
+    }
+    if (message.beside?.length) {
+      obj.beside = message.beside.map((e) => FreezeView.toJSON(e));
+    }
+    if (message.works?.length) {
+      obj.works = message.works.map((e) => FrozenWork.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewFreezeResponse>): PreviewFreezeResponse {
+    return PreviewFreezeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewFreezeResponse>): PreviewFreezeResponse {
+    const message = createBasePreviewFreezeResponse();
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    message.goesOnMs = (object.goesOnMs !== undefined && object.goesOnMs !== null) ? BigInt(object.goesOnMs) : 0n;
+    message.beside = object.beside?.map((e) => FreezeView.fromPartial(e)) || [];
+    message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFrozenWork(): FrozenWork {
+  return {
+    kind: "",
+    id: "",
+    schoolOin: "",
+    toSchoolOin: "",
+    onDay: "",
+    partyOin: "",
+    count: 0n,
+    sinceMs: 0n,
+    waitsOn: false,
+    about: false,
+  };
+}
+
+export const FrozenWork: MessageFns<FrozenWork> = {
+  encode(message: FrozenWork, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(34).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(42).string(message.onDay);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(50).string(message.partyOin);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.count);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.sinceMs);
+    }
+    if (message.waitsOn !== false) {
+      writer.uint32(72).bool(message.waitsOn);
+    }
+    if (message.about !== false) {
+      writer.uint32(80).bool(message.about);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FrozenWork {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFrozenWork();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.waitsOn = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.about = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FrozenWork {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      waitsOn: isSet(object.waitsOn)
+        ? globalThis.Boolean(object.waitsOn)
+        : isSet(object.waits_on)
+        ? globalThis.Boolean(object.waits_on)
+        : false,
+      about: isSet(object.about) ? globalThis.Boolean(object.about) : false,
+    };
+  },
+
+  toJSON(message: FrozenWork): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.waitsOn !== false) {
+      obj.waitsOn = message.waitsOn;
+    }
+    if (message.about !== false) {
+      obj.about = message.about;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FrozenWork>): FrozenWork {
+    return FrozenWork.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FrozenWork>): FrozenWork {
+    const message = createBaseFrozenWork();
+    message.kind = object.kind ?? "";
+    message.id = object.id ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.waitsOn = object.waitsOn ?? false;
+    message.about = object.about ?? false;
     return message;
   },
 };
@@ -27166,7 +27718,7 @@ export const EndFreezeRequest: MessageFns<EndFreezeRequest> = {
 };
 
 function createBaseEndFreezeResponse(): EndFreezeResponse {
-  return { flowId: "", decision: undefined, freeze: undefined };
+  return { flowId: "", decision: undefined, freeze: undefined, works: [] };
 }
 
 export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
@@ -27179,6 +27731,9 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     }
     if (message.freeze !== undefined) {
       Freeze.encode(message.freeze, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.works) {
+      FrozenWork.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -27220,6 +27775,14 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
             message.freeze = Freeze.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.works.push(FrozenWork.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -27241,6 +27804,7 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
     };
   },
 
@@ -27254,6 +27818,9 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     }
     if (message.freeze !== undefined) {
       obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.works?.length) {
+      obj.works = message.works.map((e) => FrozenWork.toJSON(e));
     }
     return obj;
   },
@@ -27270,6 +27837,7 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     message.freeze = (object.freeze !== undefined && object.freeze !== null)
       ? Freeze.fromPartial(object.freeze)
       : undefined;
+    message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
     return message;
   },
 };
@@ -30853,6 +31421,15 @@ export const OperatorServiceDefinition = {
       requestType: SetFreezeRequest as typeof SetFreezeRequest,
       requestStream: false,
       responseType: SetFreezeResponse as typeof SetFreezeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What a freeze would stop of what stands now, or what goes on when one ends now. Changes nothing. */
+    previewFreeze: {
+      name: "PreviewFreeze",
+      requestType: PreviewFreezeRequest as typeof PreviewFreezeRequest,
+      requestStream: false,
+      responseType: PreviewFreezeResponse as typeof PreviewFreezeResponse,
       responseStream: false,
       options: {},
     },
