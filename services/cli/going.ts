@@ -1,7 +1,8 @@
 /** What a change lets go, or sends elsewhere, of what stands: told before it is made, asked about on a terminal, said afterwards. */
 import { createInterface } from 'node:readline/promises';
 import type { GoingMail } from '#proto/eduk/delivery/v1/delivery';
-import type { Call, Flag } from './command.ts';
+import type { PreviewWithheldResponse } from '#proto/eduk/operator/v1/operator';
+import type { Call, Flag, Result } from './command.ts';
 import { counted, dutchTime, isoTime, table } from './print.ts';
 import { Problem } from './problem.ts';
 import { mailboxWord } from './words.ts';
@@ -45,21 +46,31 @@ export const goingTable = (going: readonly GoingMail[]): string => {
   );
 };
 
+export const LET_GO = 'Let go, in order';
+
+/** What withheld mail would go; nothing is changed. */
+export const withheldShown = ({ going, unconfirmed }: PreviewWithheldResponse): Result => ({
+  json: { going: [], ...goingJson(going), unconfirmed },
+  text: going.length === 0 ? 'Nothing that is withheld would go by it.' : goingTable(going),
+  said: `${unconfirmed ? 'It would not hold yet: school and party both have to give their word. ' : ''}${UNCHANGED}`,
+});
+
 const oldestOf = (going: readonly GoingMail[]): bigint =>
   going.map(({ oldestMs }) => oldestMs).reduce((a, b) => (b > 0n && (a === 0n || b < a) ? b : a), 0n);
 
-/** In one sentence, with `where` it goes; empty = nothing does. */
-export function goingSaid(going: readonly GoingMail[], where: string): string {
+/** In one sentence, which `how` begins; empty = nothing goes. */
+export function goingSaid(going: readonly GoingMail[], how: string): string {
   if (going.length === 0) return '';
   const messages = going.reduce((sum, one) => sum + Number(one.messages), 0);
   const staying = going.reduce((sum, one) => sum + Number(one.staying), 0);
   const about = going.some(({ more }) => more) ? 'about ' : '';
   const oldest = oldestOf(going);
-  const since = oldest > 0n ? `, the oldest of ${dutchTime(oldest)}` : '';
-  const goes = messages === 0 ? '' : `${about}${counted(messages, 'message')} of before ${where}`;
-  const parked = `${counted(staying, 'message')} that ${staying === 1 ? 'is' : 'are'} parked or withheld once let go`;
-  const all = staying === 0 ? goes : goes === '' ? `${about}${parked} ${where}` : `${goes}, and ${parked}`;
-  return `${all[0]!.toUpperCase()}${all.slice(1)}${since}.`;
+  const parked = `${counted(staying, 'message')} that ${staying === 1 ? 'is' : 'are'} parked or withheld, once let go`;
+  const all = [
+    ...(messages > 0 ? [`${counted(messages, 'message')} of before`] : []),
+    ...(staying > 0 ? [parked] : []),
+  ].join(', and ');
+  return `${how}: ${about}${all}${oldest > 0n ? `; the oldest of ${dutchTime(oldest)}` : ''}.`;
 }
 
 /** On a terminal shows what would go, where there is any, and asks. Throws where the answer is no. */

@@ -57,6 +57,8 @@ beforeEach(() => {
   for (const key of Object.keys(answers)) delete answers[key];
   // No mail is kept of a party that gets an endpoint.
   answers['previewEndpoints'] = () => ({ kept: [], nowMs: BigInt(NOW) });
+  // Nor is any withheld.
+  answers['previewWithheld'] = () => ({ going: [] });
 });
 
 describe('reconcile', () => {
@@ -571,7 +573,7 @@ describe('party', () => {
       { service: 'order', standard: 'webhook', messages: 40, staying: 3, more: false, oldest: expect.any(String) },
     ]);
     expect(script.err.replaceAll('\n', ' ')).toMatch(
-      /41 messages of before go .*3 messages that are parked .*the oldest of/,
+      /To the address that stands now: 41 messages of before, and 3 messages that are parked .*the oldest of/,
     );
     // Nothing goes elsewhere, and nobody is asked.
     answer('previewEndpoints', { kept: [], nowMs: BigInt(NOW) });
@@ -584,6 +586,36 @@ describe('party', () => {
     expect(asked['removeEndpoint']).toBe(undefined);
     answer('removeEndpoint', { party, going, decision: { outcome: 'PartyRegistered' } });
     expect((await eduk(`party endpoint remove --oin ${oin} --standard webhook-order`)).err).toContain('41 messages');
+  });
+
+  test('what is withheld is told before a mandate holds or a party goes on, and said afterwards', async () => {
+    const going = [{ service: 2, standard: 'webhook', messages: 7n, oldestMs: BigInt(NOW), schools: 2 }];
+    answer('previewWithheld', { going });
+    answer('changeMandate', {
+      state: MandateState.MANDATE_STATE_ACTIVE,
+      decision: { outcome: 'MandateChanged' },
+      going,
+    });
+    answer('resumeParty', { decision: { outcome: 'PartyStandingChanged' }, clientId: 'c', going });
+    for (const method of ['changeMandate', 'resumeParty']) delete asked[method];
+    for (const [line, of] of [
+      ['mandate confirm m-1', { mandateId: 'm-1', change: 'confirm', oin: '' }],
+      ['mandate accept m-1', { mandateId: 'm-1', change: 'accept', oin: '' }],
+      [`party resume ${oin}`, { mandateId: '', oin }],
+    ] as const) {
+      expect((await eduk(`${line} --preview`)).out).toMatch(/order\s+webhook\s+7\s+2/);
+      expect(asked['previewWithheld']).toMatchObject(of);
+      const no = await run(line, gateway.env, 'no\n', false, true);
+      expect([no.exit, no.err]).toEqual([2, expect.stringContaining('Go on?')]);
+    }
+    expect([asked['changeMandate'], asked['resumeParty']]).toEqual([undefined, undefined]);
+    for (const line of ['mandate confirm m-1', `party resume ${oin}`]) {
+      expect((await run(line, gateway.env, 'yes\n', false, true)).exit).toBe(0);
+      expect((await eduk(line)).err).toContain('Let go, in order: 7 messages of before; the oldest of');
+      expect((await eduk(`${line} --json`)).json).toMatchObject({ going: [{ messages: 7, schools: 2 }] });
+    }
+    answer('previewWithheld', { going: [], unconfirmed: true });
+    expect((await eduk('mandate confirm m-1 --preview')).err).toContain('school and party both');
   });
 
   test('add of a party that exists prints null for secrets, and says so beside it', async () => {

@@ -48,6 +48,7 @@ const reads: ReadonlySet<string> = new Set([
   'showKeys',
   'previewStop',
   'previewEndpoints',
+  'previewWithheld',
   'listReach',
   'showProcessing',
   'listReviews',

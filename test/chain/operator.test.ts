@@ -1181,6 +1181,21 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect((await at.operator.listParties({ oin: las.oin })).parties[0]!.endpoints).toEqual([]);
     },
   },
+  previewWithheld: {
+    call: (as) => as.previewWithheld({ oin: las.oin }),
+    effect: async () => {
+      // What goes: party-stop.test.ts, services/delivery/kept.test.ts.
+      expect(await at.operator.previewWithheld({ oin: las.oin })).toEqual({ going: [], unconfirmed: false });
+      const wrongs: [object, string][] = [
+        [{}, 'wire.invalid'],
+        [{ oin: las.oin, mandateId: newId() }, 'wire.invalid'],
+        [{ mandateId: newId(), change: 'stop' }, 'wire.invalid'],
+        [{ mandateId: newId(), change: 'confirm' }, 'state.missing'],
+        [{ oin: newOin() }, 'state.missing'],
+      ];
+      for (const [wrong, code] of wrongs) expect(await codeOf(at.operator.previewWithheld(wrong))).toBe(code);
+    },
+  },
   previewStop: {
     call: (as) => as.previewStop({ oin: las.oin }),
     effect: async () => {

@@ -272,7 +272,14 @@ describe('without a mandate nothing is sent', () => {
     });
     expect(parked.code).toBe('mandate.unconfirmed');
     expect(hook.requests).toEqual([]);
-    await at.operator.changeMandate({ mandateId, change: 'confirm' });
+    const { going } = await until(async () => {
+      const preview = await at.operator.previewWithheld({ mandateId, change: 'confirm' });
+      return preview.going[0]?.messages === 5n && preview;
+    });
+    expect(going).toMatchObject([{ standard: 'webhook', schools: 1, more: false }]);
+    const confirmed = await at.operator.changeMandate({ mandateId, change: 'confirm' });
+    expect(confirmed.going).toEqual(going);
+    expect((await at.operator.previewWithheld({ mandateId, change: 'confirm' })).going).toEqual([]);
     await hook.until(5);
     expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId)).toEqual(ids);
   });

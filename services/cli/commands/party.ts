@@ -41,7 +41,7 @@ const partyJson = ({
 
 const isPushed = ({ standard, url }: Endpoint): boolean => SENT_BY.includes(standard) && url !== NOT_SENT;
 
-const wentSaid = (going: readonly GoingMail[]): string => goingSaid(going, 'go to the address that stands now');
+const wentSaid = (going: readonly GoingMail[]): string => goingSaid(going, 'To the address that stands now');
 
 /** What stands now and would be sent, or elsewhere. */
 const previewed = ({ kept, going }: PreviewEndpointsResponse): Result => ({

@@ -71,6 +71,7 @@ import { reviewsOf } from '../reads/reviews.ts';
 import { scorecard } from '../reads/scores.ts';
 import { searchFlows, showOverview } from '../reads/search.ts';
 import { why } from '../reads/why-party.ts';
+import { goingBy, goingTo, mandatesNamed, previewWithheld } from '../reads/withheld.ts';
 import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
@@ -269,13 +270,16 @@ const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): 
 
 const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate): Promise<op.ChangeMandateResponse> => {
   const parts = gate.door.chain.partsOf(request.mandateId);
+  const { going } = ['confirm', 'accept'].includes(request.change)
+    ? await goingBy(gate.door, mandatesNamed(gate.door.chain, request.mandateId), request.change)
+    : { going: [] };
   if (parts[0]) {
     const { flowId } = await take(operatorChange(parts, parts[0].boardOin), request, operator, gate);
     const decision = await decided(gate, flowId);
     const told = decision.code
       ? { schools: gate.door.chain.partsOf(request.mandateId), decision }
       : await changedParts(gate, flowId, request.mandateId, request.change);
-    return { state: stateOf(told.schools), autorisatiesleutel: '', flowId, ...told };
+    return { state: stateOf(told.schools), autorisatiesleutel: '', flowId, ...told, going: decision.code ? [] : going };
   }
   const mandate = gate.door.chain.mandate(request.mandateId);
   if (!mandate) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
@@ -287,6 +291,7 @@ const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate)
     flowId,
     decision,
     schools: [],
+    going: decision.code ? [] : going,
   };
 };
 
@@ -535,6 +540,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
   const digests = CredentialDigests.fromPartial(
     hasSecrets ? { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey) } : {},
   );
+  const going = await goingTo(gate.door, request.oin);
   const { flowId } = await take(resumeParty(digests), request, operator, gate);
   const decision = await decided(gate, flowId);
   const known = chain.credentials(request.oin);
@@ -548,6 +554,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
     flowId,
     decision,
     unchanged: !wasStopped,
+    going,
     clientId: known?.clientId ?? '',
     clientSecret: isOurs ? clientSecret : '',
     apiKey: isOurs ? apiKey : '',
@@ -968,6 +975,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     if (!party) throw new GatewayError('wire.invalid', undefined, { where: 'party' });
     return { ...(await keptFor(gate, party, without)), nowMs: BigInt(gate.door.clock.now()) };
   },
+  previewWithheld: (request: op.PreviewWithheldRequest, { door }) => previewWithheld(door, request),
   previewStop: ({ oin }: op.PreviewStopRequest, gate) => previewStop(oin, gate),
   stopParty: async (request: op.StopPartyRequest, gate): Promise<op.StopPartyResponse> => {
     const before = stoppedOf(gate.door.chain, request.oin);

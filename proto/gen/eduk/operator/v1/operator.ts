@@ -262,6 +262,8 @@ export interface ChangeMandateResponse {
     | undefined;
   /** Where it was a board's grant: its mandate of each school. */
   schools: Mandate[];
+  /** `confirm`, `accept`: withheld mail that goes by it, as counted just before. */
+  going: GoingMail[];
 }
 
 /** Filters. */
@@ -1210,6 +1212,23 @@ export interface ApplySwitchResponse {
   names: PartyName[];
 }
 
+/** One of the two. */
+export interface PreviewWithheldRequest {
+  /** Mandate that would be confirmed or accepted: of a board's grant, the one that its parts name. */
+  mandateId: string;
+  /** `confirm` or `accept`. */
+  change: string;
+  /** Party that would go on. */
+  oin: string;
+}
+
+/** By service. */
+export interface PreviewWithheldResponse {
+  going: GoingMail[];
+  /** Nothing goes yet: the mandate would still want the word of the school or the party. */
+  unconfirmed: boolean;
+}
+
 /** Whom. */
 export interface PreviewStopRequest {
   oin: string;
@@ -1304,6 +1323,8 @@ export interface ResumePartyResponse {
   holdingsSecret: string;
   /** Of its webhooks of one service each. */
   serviceWebhookSecrets: EndpointSecret[];
+  /** What waited and goes by it, as counted just before. */
+  going: GoingMail[];
 }
 
 /** Of whom, which Dutch days (empty = any), and behind which place. */
@@ -4393,7 +4414,7 @@ export const ChangeMandateRequest: MessageFns<ChangeMandateRequest> = {
 };
 
 function createBaseChangeMandateResponse(): ChangeMandateResponse {
-  return { state: 0, autorisatiesleutel: "", flowId: "", decision: undefined, schools: [] };
+  return { state: 0, autorisatiesleutel: "", flowId: "", decision: undefined, schools: [], going: [] };
 }
 
 export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
@@ -4412,6 +4433,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     }
     for (const v of message.schools) {
       Mandate.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -4469,6 +4493,14 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
             message.schools.push(Mandate.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4492,6 +4524,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       schools: globalThis.Array.isArray(object?.schools) ? object.schools.map((e: any) => Mandate.fromJSON(e)) : [],
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
     };
   },
 
@@ -4512,6 +4545,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     if (message.schools?.length) {
       obj.schools = message.schools.map((e) => Mandate.toJSON(e));
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -4527,6 +4563,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
       ? Decision.fromPartial(object.decision)
       : undefined;
     message.schools = object.schools?.map((e) => Mandate.fromPartial(e)) || [];
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -15801,6 +15838,196 @@ export const ApplySwitchResponse: MessageFns<ApplySwitchResponse> = {
   },
 };
 
+function createBasePreviewWithheldRequest(): PreviewWithheldRequest {
+  return { mandateId: "", change: "", oin: "" };
+}
+
+export const PreviewWithheldRequest: MessageFns<PreviewWithheldRequest> = {
+  encode(message: PreviewWithheldRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mandateId !== "") {
+      writer.uint32(10).string(message.mandateId);
+    }
+    if (message.change !== "") {
+      writer.uint32(18).string(message.change);
+    }
+    if (message.oin !== "") {
+      writer.uint32(26).string(message.oin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewWithheldRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewWithheldRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewWithheldRequest {
+    return {
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+    };
+  },
+
+  toJSON(message: PreviewWithheldRequest): unknown {
+    const obj: any = {};
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewWithheldRequest>): PreviewWithheldRequest {
+    return PreviewWithheldRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewWithheldRequest>): PreviewWithheldRequest {
+    const message = createBasePreviewWithheldRequest();
+    message.mandateId = object.mandateId ?? "";
+    message.change = object.change ?? "";
+    message.oin = object.oin ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewWithheldResponse(): PreviewWithheldResponse {
+  return { going: [], unconfirmed: false };
+}
+
+export const PreviewWithheldResponse: MessageFns<PreviewWithheldResponse> = {
+  encode(message: PreviewWithheldResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.unconfirmed !== false) {
+      writer.uint32(16).bool(message.unconfirmed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewWithheldResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewWithheldResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unconfirmed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewWithheldResponse {
+    return {
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
+      unconfirmed: isSet(object.unconfirmed) ? globalThis.Boolean(object.unconfirmed) : false,
+    };
+  },
+
+  toJSON(message: PreviewWithheldResponse): unknown {
+    const obj: any = {};
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
+    if (message.unconfirmed !== false) {
+      obj.unconfirmed = message.unconfirmed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewWithheldResponse>): PreviewWithheldResponse {
+    return PreviewWithheldResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewWithheldResponse>): PreviewWithheldResponse {
+    const message = createBasePreviewWithheldResponse();
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
+    message.unconfirmed = object.unconfirmed ?? false;
+    return message;
+  },
+};
+
 function createBasePreviewStopRequest(): PreviewStopRequest {
   return { oin: "" };
 }
@@ -16643,6 +16870,7 @@ function createBaseResumePartyResponse(): ResumePartyResponse {
     mandatesWebhookSecret: "",
     holdingsSecret: "",
     serviceWebhookSecrets: [],
+    going: [],
   };
 }
 
@@ -16677,6 +16905,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     }
     for (const v of message.serviceWebhookSecrets) {
       EndpointSecret.encode(v!, writer.uint32(162).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -16774,6 +17005,14 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
             message.serviceWebhookSecrets.push(EndpointSecret.decode(reader, reader.uint32()));
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -16830,6 +17069,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
         : globalThis.Array.isArray(object?.service_webhook_secrets)
         ? object.service_webhook_secrets.map((e: any) => EndpointSecret.fromJSON(e))
         : [],
+      going: globalThis.Array.isArray(object?.going)
+        ? object.going.map((e: any) => GoingMail.fromJSON(e))
+        : [],
     };
   },
 
@@ -16865,6 +17107,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     if (message.serviceWebhookSecrets?.length) {
       obj.serviceWebhookSecrets = message.serviceWebhookSecrets.map((e) => EndpointSecret.toJSON(e));
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -16885,6 +17130,7 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     message.holdingsSecret = object.holdingsSecret ?? "";
     message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -31391,6 +31637,15 @@ export const OperatorServiceDefinition = {
       requestType: PreviewEndpointsRequest as typeof PreviewEndpointsRequest,
       requestStream: false,
       responseType: PreviewEndpointsResponse as typeof PreviewEndpointsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What withheld mail would go at once if a mandate changed, or a stopped party went on. Changes nothing. */
+    previewWithheld: {
+      name: "PreviewWithheld",
+      requestType: PreviewWithheldRequest as typeof PreviewWithheldRequest,
+      requestStream: false,
+      responseType: PreviewWithheldResponse as typeof PreviewWithheldResponse,
       responseStream: false,
       options: {},
     },
