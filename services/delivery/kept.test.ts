@@ -146,6 +146,14 @@ describe('what is withheld', () => {
     expect(await it.drain()).toBe(3);
   });
 
+  test('for another reason than a mandate is not let go by one', async () => {
+    const it = chain();
+    it.grant('a');
+    const asked = { partyOin: PLATFORM, service: SERVICE_ENTITLEMENT, numbers: [1n], code: 'peer.unavailable' };
+    await it.client.parkRows(asked);
+    expect(await it.withheld({ mandates: [it.mandateOf(MANDATE_STATE_ACTIVE)] })).toEqual([]);
+  });
+
   test('from a party that is stopped is told of where mandates let it have that', async () => {
     const it = chain();
     it.stand(BigInt(it.bench.now()));
