@@ -518,6 +518,7 @@ const harmless = [
   'eduk.rosters.v1.RostersService/listSchools',
   'eduk.rosters.v1.RostersService/notePull',
   'eduk.delivery.v1.DeliveryService/listKept',
+  'eduk.delivery.v1.DeliveryService/listWithheld',
   'eduk.delivery.v1.DeliveryService/listScores',
   'eduk.rosters.v1.RostersService/selectGoing',
   'eduk.delivery.v1.DeliveryService/releaseRows',

@@ -1,9 +1,9 @@
 /** From when an endpoint is sent to, where mail of before is kept: told and chosen before anything is sent. */
-import { createInterface } from 'node:readline/promises';
 import type { KeptMail } from '#proto/eduk/delivery/v1/delivery';
 import type { PreviewEndpointsResponse } from '#proto/eduk/operator/v1/operator';
 import type { Call, Flag } from './command.ts';
 import { moment, momentOf } from './commands/replay.ts';
+import { answerTo, UNCHANGED } from './going.ts';
 import { counted, dutchTime, isoTime, table } from './print.ts';
 import { misuse, Problem } from './problem.ts';
 import { mailboxWord } from './words.ts';
@@ -35,7 +35,7 @@ export const keptJson = (kept: readonly KeptMail[]) =>
         })),
       };
 
-const keptTable = (kept: readonly KeptMail[]): string =>
+export const keptTable = (kept: readonly KeptMail[]): string =>
   table(
     ['kept of', 'goes to', 'messages', 'oldest'],
     kept.map(({ service, standard, messages, more, oldestMs }) => [
@@ -72,21 +72,19 @@ export async function chosenFrom(
   const { kept, nowMs } = await preview();
   if (said === 'now') return nowMs;
   if (kept.length === 0) return undefined;
-  const { stdin, err } = call.streams;
-  if (!stdin.isTTY || call.json) {
+  if (!call.streams.stdin.isTTY || call.json) {
     const services = kept.map((one) => `${one.more ? 'about ' : ''}${one.messages} of ${mailboxWord(one.service)}`);
     throw misuse(
       `Mail of before is kept that was not sent (${services.join(', ')}; the oldest of ${dutchTime(oldest(kept))}). Say --from kept to send it, --from now not to, or since when: --from TIME.`,
     );
   }
-  err(`${keptTable(kept)}\n\nSend it? kept: all of it; now: only what comes from now on; else nothing changes: `);
-  const lines = createInterface({ input: stdin });
-  const { value = '' } = await lines[Symbol.asyncIterator]().next();
-  lines.close();
-  const answer = String(value).trim();
+  const answer = await answerTo(
+    call,
+    `${keptTable(kept)}\n\nSend it? kept: all of it; now: only what comes from now on; else nothing changes: `,
+  );
   if (answer === 'kept') return 0n;
   if (answer === 'now') return nowMs;
-  throw new Problem('wire.invalid', 'Nothing was changed.', { exit: 2 });
+  throw new Problem('wire.invalid', UNCHANGED, { exit: 2 });
 }
 
 const oldest = (kept: readonly KeptMail[]): bigint =>

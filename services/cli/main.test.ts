@@ -57,6 +57,8 @@ beforeEach(() => {
   for (const key of Object.keys(answers)) delete answers[key];
   // No mail is kept of a party that gets an endpoint.
   answers['previewEndpoints'] = () => ({ kept: [], nowMs: BigInt(NOW) });
+  // Nor is any withheld.
+  answers['previewWithheld'] = () => ({ going: [] });
 });
 
 test('a listing of a school that is unknown says so, and not that there is nothing', async () => {
@@ -556,6 +558,84 @@ describe('party', () => {
     expect(fromOf()).toEqual([undefined]);
   });
 
+  test('another address: add says what of before goes there, asks on a terminal, and --preview changes nothing', async () => {
+    const hook = add.replace('uwlr=https://a/', 'webhook=https://b/');
+    const going = [
+      { ...{ service: 2, standard: 'webhook', messages: 40n, staying: 3n }, oldestMs: BigInt(NOW - 86_400_000) },
+      { service: 5, standard: 'webhook', messages: 1n, oldestMs: BigInt(NOW) },
+    ];
+    answer('addParty', { party, existed: true, ...secrets, going });
+    answer('previewEndpoints', { kept: [], going, nowMs: BigInt(NOW) });
+    delete asked['addParty'];
+    const preview = await eduk(`${hook.replace(' --json', '')} --preview`);
+    expect([preview.exit, preview.out]).toEqual([0, expect.stringMatching(/order\s+webhook\s+40\s+3/)]);
+    expect(preview.err).toContain('Nothing was changed.');
+    expect((await eduk(`${hook} --preview`)).json).toMatchObject({
+      kept: [],
+      going: [{ messages: 40 }, { staying: 0 }],
+    });
+    // Who types is asked; a script is told.
+    const typed = (text: string, more = '') =>
+      run(`${hook.replace(' --json', '')}${more}`, gateway.env, text, false, true);
+    const no = await typed('no\n');
+    expect([no.exit, no.err]).toEqual([
+      2,
+      expect.stringMatching(/order\s+webhook\s+40\s+3[\s\S]*Go on\?[\s\S]*Nothing was/),
+    ]);
+    expect(asked['addParty']).toBe(undefined);
+    expect((await typed('yes\n')).exit).toBe(0);
+    expect((await typed('', ' --yes')).exit).toBe(0);
+    const script = await eduk(hook);
+    expect([script.exit, script.json.going[0]]).toEqual([
+      0,
+      { service: 'order', standard: 'webhook', messages: 40, staying: 3, more: false, oldest: expect.any(String) },
+    ]);
+    expect(script.err.replaceAll('\n', ' ')).toMatch(
+      /To the address that stands now: 41 messages of before, and 3 messages that are parked .*the oldest of/,
+    );
+    // Nothing goes elsewhere, and nobody is asked.
+    answer('previewEndpoints', { kept: [], nowMs: BigInt(NOW) });
+    answer('addParty', { party, existed: true, ...secrets });
+    const none = await typed('');
+    expect([none.exit, none.err]).toEqual([0, expect.not.stringContaining('Go on')]);
+    answer('previewEndpoints', { kept: [], going, nowMs: BigInt(NOW) });
+    delete asked['removeEndpoint'];
+    expect((await eduk(`party endpoint remove --oin ${oin} --standard webhook-order --preview`)).out).toContain('40');
+    expect(asked['removeEndpoint']).toBe(undefined);
+    answer('removeEndpoint', { party, going, decision: { outcome: 'PartyRegistered' } });
+    expect((await eduk(`party endpoint remove --oin ${oin} --standard webhook-order`)).err).toContain('41 messages');
+  });
+
+  test('what is withheld is told before a mandate holds or a party goes on, and said afterwards', async () => {
+    const going = [{ service: 2, standard: 'webhook', messages: 7n, oldestMs: BigInt(NOW), schools: 2 }];
+    answer('previewWithheld', { going });
+    answer('changeMandate', {
+      state: MandateState.MANDATE_STATE_ACTIVE,
+      decision: { outcome: 'MandateChanged' },
+      going,
+    });
+    answer('resumeParty', { decision: { outcome: 'PartyStandingChanged' }, clientId: 'c', going });
+    for (const method of ['changeMandate', 'resumeParty']) delete asked[method];
+    for (const [line, of] of [
+      ['mandate confirm m-1', { mandateId: 'm-1', change: 'confirm', oin: '' }],
+      ['mandate accept m-1', { mandateId: 'm-1', change: 'accept', oin: '' }],
+      [`party resume ${oin}`, { mandateId: '', oin }],
+    ] as const) {
+      expect((await eduk(`${line} --preview`)).out).toMatch(/order\s+webhook\s+7\s+2/);
+      expect(asked['previewWithheld']).toMatchObject(of);
+      const no = await run(line, gateway.env, 'no\n', false, true);
+      expect([no.exit, no.err]).toEqual([2, expect.stringContaining('Go on?')]);
+    }
+    expect([asked['changeMandate'], asked['resumeParty']]).toEqual([undefined, undefined]);
+    for (const line of ['mandate confirm m-1', `party resume ${oin}`]) {
+      expect((await run(line, gateway.env, 'yes\n', false, true)).exit).toBe(0);
+      expect((await eduk(line)).err).toContain('Let go, in order: 7 messages of before; the oldest of');
+      expect((await eduk(`${line} --json`)).json).toMatchObject({ going: [{ messages: 7, schools: 2 }] });
+    }
+    answer('previewWithheld', { going: [], unconfirmed: true });
+    expect((await eduk('mandate confirm m-1 --preview')).err).toContain('school and party both');
+  });
+
   test('add of a party that exists prints null for secrets, and says so beside it', async () => {
     answer('addParty', { party, existed: true, ...secrets, clientSecret: '', apiKey: '' });
     const { exit, json, err } = await eduk(add);
@@ -903,6 +983,44 @@ describe('freezes', () => {
       expect((await eduk(`freeze set ${wrong} --until 2027-05-28 --reason x`)).exit).toBe(2);
     answer('setFreeze', { flowId: 'f', decision: { outcome: 'PartyChangeRefused', code: 'wire.invalid', told: 'no' } });
     expect((await eduk('freeze set --all --until 2027-05-28 --reason x')).exit).toBe(1);
+  });
+
+  test('a freeze is looked at before it is set or ended: --preview, or a question where somebody types', async () => {
+    const works = [
+      { kind: 'replay', id: 'r-1', partyOin: oin, count: 40n },
+      {
+        ...{ kind: 'roster', id: 'h-1', schoolOin: school, partyOin: oin, count: 1n },
+        sinceMs: BigInt(NOW - 3_600_000),
+      },
+      { kind: 'withdrawal', id: 'h-2', schoolOin: school, partyOin: oin, count: 5n, waitsOn: true, about: true },
+    ];
+    const freeze = { freezeId: 'f-1', schoolOin: school, reason: 'exams-2027', untilMs: BigInt(NOW), endedMs: 1n };
+    answer('previewFreeze', { freeze, goesOnMs: BigInt(NOW) + 1n, works, names: [{ oin, name: 'Leerplein' }] });
+    answer('setFreeze', { decision: { outcome: 'FreezeChanged' }, freeze, works: works.slice(0, 1) });
+    answer('endFreeze', { decision: { outcome: 'FreezeChanged' }, freeze, works });
+    for (const method of ['setFreeze', 'endFreeze']) delete asked[method];
+    const set = 'freeze set --school 99ab --until 2027-05-28 --reason exams-2027';
+    const shown = await eduk(`${set} --preview`);
+    expect(asked['previewFreeze']).toMatchObject({ asked: { until: '2027-05-28' }, freezeId: '' });
+    expect([shown.exit, shown.out]).toEqual([0, expect.stringMatching(/replay\s+Leerplein\s+40 messages/)]);
+    expect(shown.err).toMatch(/What waits goes on at .*Nothing was changed\./s);
+    const end = await eduk('freeze end f-1 --preview');
+    expect(end.out).toMatch(/about 5 licences\s+waits on/);
+    expect((await eduk('freeze end f-1 --preview --json')).json.works).toMatchObject([
+      { kind: 'replay', waitsOn: false, count: 40, since: null },
+      { kind: 'roster', schoolOin: school },
+      { waitsOn: true, about: true },
+    ]);
+    for (const line of [set, 'freeze end f-1']) {
+      const no = await run(line, gateway.env, 'no\n', false, true);
+      expect([no.exit, no.err]).toEqual([2, expect.stringMatching(/40 messages[\s\S]*Go on\?/)]);
+    }
+    expect([asked['setFreeze'], asked['endFreeze']]).toEqual([undefined, undefined]);
+    expect((await run('freeze end f-1', gateway.env, 'yes\n', false, true)).exit).toBe(0);
+    expect((await eduk(set)).err).toContain('1 replay waits for it.');
+    const ended = (await eduk('freeze end f-1')).err.replaceAll('\n', ' ');
+    expect(ended).toMatch(/1 replay and 1 roster go on, the oldest since .*1 lot of withdrawals or blocks waits on/);
+    expect((await eduk('freeze end f-1 --json')).json.works).toHaveLength(3);
   });
 
   test('freeze list and freeze end', async () => {

@@ -28,18 +28,19 @@ export interface Ran {
   json: any;
 }
 
-/** Runs words split at spaces; `text` is standard input. */
+/** Runs words split at spaces; `text` is standard input, of a person who types it where `types`. */
 export async function run(
   line: string | readonly string[],
   env: Record<string, string | undefined>,
   text: string | Uint8Array = '',
   isTerminal = false,
+  types = false,
 ): Promise<Ran> {
   let [out, err] = ['', ''];
   let looks = 0;
   const exit = await eduk(typeof line === 'string' ? line.split(' ') : line, {
     env,
-    stdin: Readable.from([Buffer.from(text as Uint8Array)]),
+    stdin: Object.assign(Readable.from([Buffer.from(text as Uint8Array)]), { isTTY: types }),
     out: (said) => {
       out += said;
     },

@@ -1,18 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { startOfDutchDay } from '#kernel';
 import {
   ListAlertsResponse,
   ListFreezesResponse,
   ListParkedResponse,
-  ListReplaysResponse,
-  ListSchoolChangesResponse,
+  PreviewFreezeResponse,
   ShowFlowResponse,
   ShowOverviewResponse,
   ShowReadinessResponse,
   StatusResponse,
 } from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
-import { flow, freezePreview, overview, readiness } from './reads.ts';
+import { flow, freezeEndPreview, freezePreview, overview, readiness } from './reads.ts';
 
 const [SENDER, RECEIVER, SCHOOL] = ['00000001000000000001', '00000001000000000002', '0000000700099ZX00000'];
 
@@ -87,80 +85,41 @@ test('what an operator was refused is told, and no party has it on its count', a
   ]);
 });
 
-describe('before a freeze is set', () => {
-  const NOW = startOfDutchDay('2027-05-03');
+describe('what a freeze stops or lets go', () => {
   const OTHER = '0000000700099YY00000';
-  const freeze = (freezeId: string, of: object, from: string, until: string) => ({
-    state: 'to_come',
-    freeze: {
-      freezeId,
-      ...of,
-      reason: freezeId,
-      fromMs: BigInt(startOfDutchDay(from)),
-      untilMs: BigInt(startOfDutchDay(until)),
-    },
-  });
-  const answers: Readonly<Record<string, unknown>> = {
-    listFreezes: ListFreezesResponse.fromPartial({
-      freezes: [
-        freeze('around', {}, '2027-05-20', '2027-06-10'),
-        freeze('of-one-party-there', { schoolOin: SCHOOL, partyOin: RECEIVER }, '2027-05-20', '2027-07-01'),
-        freeze('over-by-then', {}, '2027-05-03', '2027-05-10'),
-        freeze('later', {}, '2027-06-20', '2027-06-21'),
+  const names = [
+    { oin: SCHOOL, name: 'De Ster' },
+    { oin: RECEIVER, name: 'Leerplein' },
+  ];
+  const asked: unknown[] = [];
+  const ask = (async (_method: string, one: object) => {
+    asked.push(one);
+    return PreviewFreezeResponse.fromPartial({
+      freeze: { schoolOin: SCHOOL, fromMs: 5n, untilMs: 9n },
+      goesOnMs: 12n,
+      beside: [{ freeze: { freezeId: 'around', reason: 'first-week' }, state: 'holds' }],
+      works: [
+        { kind: 'replay', id: 'r-1', partyOin: RECEIVER, count: 40n },
+        { kind: 'school_change', id: 'c-1', schoolOin: OTHER, toSchoolOin: SCHOOL, onDay: '2027-05-15', waitsOn: true },
       ],
-    }),
-    listReplays: ListReplaysResponse.fromPartial({
-      replays: [
-        { jobId: 'runs-of-it', state: 'running', selection: { schoolOin: SCHOOL, partyOin: RECEIVER } },
-        { jobId: 'runs-of-many', state: 'running', selection: { partyOin: RECEIVER } },
-        { jobId: 'is-counted', state: 'counted', selection: { schoolOin: SCHOOL, partyOin: RECEIVER } },
-      ],
-    }),
-    listSchoolChanges: ListSchoolChangesResponse.fromPartial({
-      changes: [
-        { state: 'planned', schoolOin: OTHER, toSchoolOin: SCHOOL, onDay: '2027-05-15' },
-        { state: 'planned', schoolOin: OTHER, toSchoolOin: SCHOOL, onDay: '2027-08-01' },
-        { state: 'done', schoolOin: SCHOOL, toSchoolOin: OTHER, onDay: '2027-05-15' },
-      ],
-    }),
-    listParties: { parties: [{ oin: SCHOOL, name: 'De Ster' }] },
-  };
-  const ask = (async (method: string) => answers[method]) as never;
-  const seen = (query: Record<string, string>) => freezePreview(ask, new URLSearchParams(query), NOW);
-
-  test('it is told what it would stop of what runs and is planned, and when that goes on', async () => {
-    const told = await seen({ school: '99ZX', from: '2027-05-10', until: '2027-05-28T18:00' });
-    expect(told).toMatchObject({
-      school: { oin: SCHOOL, name: 'De Ster' },
-      from: startOfDutchDay('2027-05-10'),
-      until: startOfDutchDay('2027-05-28') + 18 * 3_600_000,
-      // Not by the one of a single party: what others do there goes on before it ends.
-      goesOn: startOfDutchDay('2027-06-10'),
+      names,
     });
-    expect(told.beside.map(({ id }) => id)).toEqual(['around', 'of-one-party-there']);
-    expect(told.replays.map(({ id }) => id)).toEqual(['runs-of-it']);
-    expect(told.changes.map(({ day }) => day)).toEqual(['2027-05-15']);
-    const all = await seen({ all: 'yes', until: '2027-05-04' });
-    expect([all.from, all.until, all.school, all.party]).toEqual([
-      NOW,
-      startOfDutchDay('2027-05-05'),
-      undefined,
-      undefined,
-    ]);
-    expect(all.replays.map(({ id }) => id)).toEqual(['runs-of-it', 'runs-of-many']);
-    expect(all.changes).toEqual([]);
-  });
+  }) as never;
 
-  test.each<[string, Record<string, string>]>([
-    ['of nobody', { until: '2027-05-28' }],
-    ['of all and of one', { all: 'yes', school: '99ZX', until: '2027-05-28' }],
-    ['without an end', { all: 'yes' }],
-    ['that ends on no day', { all: 'yes', until: '2027-02-30' }],
-    ['that is over', { all: 'yes', until: '2027-05-02' }],
-    ['that ends before it begins', { all: 'yes', from: '2027-05-28', until: '2027-05-20' }],
-    ['that lasts', { all: 'yes', until: '2027-09-01' }],
-  ])('one %s is refused', async (_which, query) => {
-    await expect(seen(query)).rejects.toMatchObject({ fault: 'wire.invalid' });
+  test('is asked of the gateway and shown with names', async () => {
+    const told = await freezePreview(ask, new URLSearchParams({ school: '99ZX', until: '2027-05-28T18:00' }));
+    expect(asked).toEqual([
+      { asked: { schoolOin: SCHOOL, partyOin: '', all: false, from: '', until: '2027-05-28T18:00', reason: '' } },
+    ]);
+    expect(told).toMatchObject({ school: { oin: SCHOOL, name: 'De Ster' }, from: 5, until: 9, goesOn: 12 });
+    expect(told.beside.map(({ id }) => id)).toEqual(['around']);
+    const works = await freezeEndPreview(ask, new URLSearchParams({ freeze: 'f-1' }));
+    expect(asked[1]).toEqual({ freezeId: 'f-1' });
+    expect(works).toEqual(told.works);
+    expect(works).toMatchObject([
+      { kind: 'replay', party: { name: 'Leerplein' }, count: 40, waitsOn: false },
+      { kind: 'school_change', school: { oin: OTHER }, to: { name: 'De Ster' }, day: '2027-05-15', waitsOn: true },
+    ]);
   });
 });
 

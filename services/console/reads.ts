@@ -7,13 +7,10 @@ import {
   endOfDutchDay,
   type Fault,
   faults,
-  freezeEnd,
-  frozen,
   GatewayError,
   isBrin,
   isDay,
   isFault,
-  LONGEST_FREEZE_MS,
   remedies,
   schoolOin,
   startOfDutchDay,
@@ -25,6 +22,7 @@ import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
 import type { Blocker as GatewayBlocker, ReadinessCause, ReadinessCount } from '#proto/eduk/gateway/v1/flow';
 import type { Score } from '#proto/eduk/gateway/v1/party';
 import type {
+  FrozenWork,
   ListAlertsResponse,
   ListedReconciliation,
   ListFlowsResponse,
@@ -1131,72 +1129,37 @@ export async function freezes(ask: Ask, query: Query): Promise<page.FreezeView[]
     .slice(0, MOST_FREEZES);
 }
 
-/** A day, or a moment of one, of the Netherlands; of `until` a day is the last one. Faults: wire.invalid. */
-function momentIn(query: Query, name: 'from' | 'until', now: number): number {
-  const text = textIn(query, name);
-  if (text === '' && name === 'from') return now;
-  const isUntil = name === 'until';
-  const ms = isDay(text) ? (isUntil ? endOfDutchDay : startOfDutchDay)(text) : dutchMoment(text, isUntil);
-  if (ms === undefined)
-    throw new GatewayError('wire.invalid', 'Say a day, YYYY-MM-DD, or a moment, YYYY-MM-DDTHH:MM.', { where: name });
-  return ms;
-}
-
-/** Nothing is set: what a freeze would come to, of what stands now. Faults: wire.invalid. */
-export async function freezePreview(ask: Ask, query: Query, now: number): Promise<page.FreezePreview> {
-  const scope = { schoolOin: schoolIn(query), partyOin: textIn(query, 'party') };
-  if ((query.get('all') === 'yes') === (scope.schoolOin !== '' || scope.partyOin !== ''))
-    throw new GatewayError('wire.invalid', 'A freeze is of a school, of a party, of a party at a school, or of all.');
-  const fromMs = Math.max(now, momentIn(query, 'from', now));
-  const untilMs = momentIn(query, 'until', now);
-  if (untilMs <= fromMs)
-    throw new GatewayError('wire.invalid', 'A freeze ends after it begins, and not in the past.', { where: 'until' });
-  if (untilMs - fromMs > LONGEST_FREEZE_MS)
-    throw new GatewayError('wire.invalid', 'A freeze lasts 92 days at most.', { where: 'until' });
-  const [{ freezes: all, names }, { replays: some, names: served }, { changes, names: moved }, named] =
-    await Promise.all([
-      ask('listFreezes', scope),
-      ask('listReplays', {}),
-      ask('listSchoolChanges', { schoolOin: scope.schoolOin }),
-      namesOf(ask, [scope.schoolOin, scope.partyOin]),
-    ]);
-  const nameOf = namesIn([...names, ...served, ...moved]);
-  const wanted = { freezeId: '', ...scope, fromMs, untilMs, endedMs: 0, reason: '' };
-  const facts = all.map(({ freeze }) => ({
-    ...freeze!,
-    fromMs: numberOf(freeze!.fromMs),
-    untilMs: numberOf(freeze!.untilMs),
-    endedMs: numberOf(freeze!.endedMs),
-  }));
-  const [schools, parties] = [scope.schoolOin, scope.partyOin].map((oin) => (oin === '' ? [] : [oin]));
-  const act = { kind: 'withdraw', schools: schools!, parties: parties!, atMs: fromMs } as const;
-  const stops = (kind: 'replay' | 'move', about: { schools: string[]; parties: string[] }): boolean =>
-    frozen([wanted], { kind, ...about, atMs: fromMs }) !== undefined;
+/** Nothing is set: what a freeze would come to, of what stands now. Faults: wire.invalid, state.missing. */
+export async function freezePreview(ask: Ask, query: Query): Promise<page.FreezePreview> {
+  const asked = {
+    ...{ schoolOin: schoolIn(query), partyOin: textIn(query, 'party'), all: query.get('all') === 'yes' },
+    ...{ from: textIn(query, 'from'), until: textIn(query, 'until'), reason: '' },
+  };
+  const { freeze, goesOnMs, beside, works, names } = await ask('previewFreeze', { asked });
+  const nameOf = namesIn(names);
   return {
-    ...scopeOf(scope, named),
-    from: fromMs,
-    until: untilMs,
-    goesOn: frozen([...facts, wanted], act)!.untilMs,
-    beside: all
-      .filter((_, i) => facts[i]!.fromMs < untilMs && freezeEnd(facts[i]!) > fromMs)
-      .map((one) => freezeOf(one, nameOf)),
-    replays: some
-      .filter(
-        ({ state, selection }) =>
-          state === 'running' &&
-          stops('replay', {
-            schools: selection!.schoolOin === '' ? [] : [selection!.schoolOin],
-            parties: [selection!.partyOin],
-          }),
-      )
-      .map(({ jobId, selection }) => ({ id: jobId, party: nameOf(selection!.partyOin) })),
-    changes: changes
-      .filter(
-        ({ state, onDay, schoolOin: from, toSchoolOin: to }) =>
-          state === 'planned' &&
-          startOfDutchDay(onDay) < untilMs &&
-          stops('move', { schools: [from, to], parties: [] }),
-      )
-      .map(({ schoolOin: from, toSchoolOin: to, onDay }) => ({ school: nameOf(from), to: nameOf(to), day: onDay })),
+    ...scopeOf(freeze!, nameOf),
+    from: numberOf(freeze!.fromMs),
+    until: numberOf(freeze!.untilMs),
+    goesOn: numberOf(goesOnMs),
+    beside: beside.map((one) => freezeOf(one, nameOf)),
+    works: works.map(workOf(nameOf)),
   };
 }
+
+/** Nothing is ended: what waits for a freeze now, and would go on or wait on. Faults: state.missing. */
+export async function freezeEndPreview(ask: Ask, query: Query): Promise<page.FrozenView[]> {
+  const { works, names } = await ask('previewFreeze', { freezeId: textIn(query, 'freeze') });
+  return works.map(workOf(namesIn(names)));
+}
+
+const workOf =
+  (nameOf: Names) =>
+  (work: FrozenWork): page.FrozenView => ({
+    ...{ kind: work.kind, id: work.id, day: work.onDay, waitsOn: work.waitsOn, about: work.about },
+    ...(work.schoolOin ? { school: nameOf(work.schoolOin) } : {}),
+    ...(work.toSchoolOin ? { to: nameOf(work.toSchoolOin) } : {}),
+    ...(work.partyOin ? { party: nameOf(work.partyOin) } : {}),
+    count: numberOf(work.count),
+    since: numberOf(work.sinceMs),
+  });

@@ -73,6 +73,7 @@ const READS: Readonly<
   '/api/reconciled': reads.reconciled,
   '/api/freezes': reads.freezes,
   '/api/freezes/preview': reads.freezePreview,
+  '/api/freezes/end/preview': reads.freezeEndPreview,
   '/api/links': (ask) => reads.links(ask),
   '/api/parties': reads.parties,
   '/api/party': reads.party,

@@ -120,10 +120,30 @@ export interface FreezePreview {
   goesOn: number;
   /** Others that hold or come for the same, in that time. */
   beside: FreezeView[];
-  /** Replays that run and would rest. */
-  replays: { id: string; party: Named }[];
-  /** Changes of schools that are planned for that time, and would begin after it. */
-  changes: { school: Named; to: Named; day: string }[];
+  /** Replays that run and would rest, changes of schools that are planned for that time and would begin after it. */
+  works: FrozenView[];
+}
+
+/** Something that a freeze stops, or would. */
+export interface FrozenView {
+  /** `replay`, `school_change`, `roster` or `withdrawal`. */
+  kind: string;
+  id: string;
+  school?: Named;
+  /** Of a change of schools. */
+  to?: Named;
+  /** From which day on. */
+  day: string;
+  /** Who receives a replay; who sent a roster or withdrawals. */
+  party?: Named;
+  /** Messages, learners or entitlements. */
+  count: number;
+  /** Since when it waits; 0 = that is not known. */
+  since: number;
+  /** Another freeze keeps it waiting after this one. */
+  waitsOn: boolean;
+  /** Some of it may wait on. */
+  about: boolean;
 }
 
 /** A rule that lets go what would wait for approval. */

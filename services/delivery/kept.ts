@@ -1,14 +1,26 @@
-/** What of a party's mail is kept and was not sent, and would be if it had other endpoints. */
+/** What of a party's mail a change lets go or sends elsewhere: other endpoints, other mandates, or that it goes on after a stop. */
 import type { EngineView } from '#bus';
 import { NOT_SENT } from '#kernel';
 import type { Endpoint } from '#proto/eduk/core/v1/party';
-import type { KeptMail, ListKeptRequest, ListKeptResponse } from '#proto/eduk/delivery/v1/delivery';
+import type {
+  GoingMail,
+  KeptMail,
+  ListKeptRequest,
+  ListKeptResponse,
+  ListWithheldRequest,
+  ListWithheldResponse,
+} from '#proto/eduk/delivery/v1/delivery';
+import { type AsIf, copyOf, mayHave } from './mandates.ts';
 import { lastBefore } from './moves.ts';
-import { MAILBOXES, standardFor, standardsOf, takenOver, takerOf } from './standards.ts';
-import { attempts, heads, mail, parkedKeys, parkedMail, pushKeys } from './tables.ts';
+import { isSent, MAILBOXES, standardFor, standardsOf, takenOver, takerOf } from './standards.ts';
+import { attempts, endpoints, heads, mail, NEVER, parkedKeys, parkedMail, pushKeys, setAside } from './tables.ts';
 
 /** Rows and keys that are counted one by one; beyond, numbers tell about how many there are. */
 const COUNTED = 5_000;
+/** Keys that are withheld and looked at. */
+const WITHHELD = 20_000;
+/** Keys of which the first message is looked up, to say how old it is. */
+const OLDEST_OF = 500;
 
 export function listKept(engine: EngineView, { partyOin, roles, before, after }: ListKeptRequest): ListKeptResponse {
   const named = (among: readonly Endpoint[], service: number) => {
@@ -21,14 +33,111 @@ export function listKept(engine: EngineView, { partyOin, roles, before, after }:
     const endpoint = standard === undefined ? undefined : of(standard)!;
     return endpoint?.url === NOT_SENT ? undefined : endpoint;
   };
+  const kept: KeptMail[] = [];
+  const going: GoingMail[] = [];
+  for (const service of MAILBOXES) {
+    const had = named(before, service);
+    const has = named(after, service);
+    if (has === undefined) continue;
+    const { standard } = has;
+    if (had === undefined) {
+      const found = keptOf(engine, partyOin, service, Number(has.fromMs ?? 0n));
+      if (found.messages > 0n) kept.push({ ...found, service, standard });
+      continue;
+    }
+    // What is sent already goes on where it is; somebody is told where it goes, if that is not there.
+    const isElsewhere = had.url !== has.url;
+    // An endpoint that is named again is tried again.
+    if (!isElsewhere && !engine.get(endpoints, partyOin, standard)?.gone) continue;
+    const { messages, staying, more, oldestMs } = standing(engine, partyOin, service);
+    const stays = isElsewhere ? staying : 0;
+    if (messages + stays > 0)
+      going.push({
+        ...{ service, standard, more, schools: 0 },
+        messages: BigInt(messages),
+        staying: BigInt(stays),
+        oldestMs: BigInt(oldestMs),
+      });
+  }
+  return { kept, going };
+}
+
+/** What is withheld from a party and would not be, as if it went on or had other mandates: by service. */
+export function listWithheld(engine: EngineView, asked: ListWithheldRequest): ListWithheldResponse {
+  const { partyOin: party, resumed } = asked;
+  const asIf: AsIf = { resumed, mandates: asked.mandates.map(copyOf) };
+  const going: GoingMail[] = [];
+  for (const service of MAILBOXES) {
+    const keys = engine.list(parkedKeys, { equals: [party, service], limit: WITHHELD });
+    const would = new Map<string, boolean>();
+    const isLet = ({ school }: { school: string }): boolean => {
+      const known = would.get(school);
+      if (known !== undefined) return known;
+      const may = (as?: AsIf) => mayHave(engine, school, party, service, engine.now(), as);
+      // What may go already is on its way, whatever is changed.
+      const lets = !may() && may(asIf);
+      would.set(school, lets);
+      return lets;
+    };
+    // Of its own mandates a party is told whatever they say.
+    const letGo = keys.filter((row) => (service === 0 ? resumed : isLet(row)));
+    const isPushed = isSent(engine, party, service);
+    // Of what waits at its endpoint nothing is sent while it is stopped.
+    const waits = resumed && isPushed ? standing(engine, party, service) : undefined;
+    const messages = sum(letGo) + (waits?.messages ?? 0);
+    if (messages === 0) continue;
+    const oldest = letGo.reduce((first, { sinceMs }) => Math.min(first, sinceMs), waits?.oldestMs || NEVER);
+    going.push({
+      service,
+      standard: isPushed ? standardFor(engine, party, service)! : '',
+      messages: BigInt(messages),
+      staying: 0n,
+      more: keys.length === WITHHELD || (waits?.more ?? false),
+      oldestMs: BigInt(oldest === NEVER ? 0 : oldest),
+      schools: new Set(letGo.map(({ school }) => school)).size,
+    });
+  }
+  return { going };
+}
+
+/** What stands in a mailbox: `messages` that wait to be sent by themselves, `staying` that somebody has to let go. */
+function standing(engine: EngineView, party: string, service: number) {
+  const head = engine.get(heads, party, service);
+  if (head === undefined)
+    return { messages: 0, staying: 0, more: false, oldestMs: 0, waits: 0, parked: 0, rows: [], behind: 0 };
+  const had = standardFor(engine, party, service);
+  const taken = had === undefined ? undefined : takenOver(engine, party, had, service);
+  const after = taken ?? head.first - 1;
+  const rows = engine.list(mail, { equals: [party, service], after: [after], limit: COUNTED });
+  const last = rows.at(-1);
+  const isMore = rows.length === COUNTED && last!.number < head.number;
+  // Numbers have no gaps but those of what was parked.
+  const behind = isMore ? head.number - last!.number : 0;
+  const of = standardsOf(service);
+  const keys = of.map((standard) => engine.list(pushKeys, { equals: [party, standard, service], limit: COUNTED }));
+  const stopped = keys.flat().filter((row) => row.parked);
+  const waiting = keys.flat().filter((row) => !row.parked);
+  const again = of.flatMap((standard) =>
+    engine
+      .list(attempts, { equals: [party, standard] })
+      .filter((attempt) => attempt.service === service)
+      .flatMap(({ members }) => members),
+  );
+  const withheld = engine.list(parkedKeys, { equals: [party, service], limit: COUNTED });
+  const waits = sum(waiting) + again.length;
+  // Of a key the first is the oldest.
+  const aside = keys
+    .flat()
+    .slice(0, OLDEST_OF)
+    .flatMap((row) => engine.list(setAside, { equals: [party, row.standard, service, row.school, row.key], limit: 1 }));
+  const times = [...rows.slice(0, 1), ...again, ...aside].map(({ atMs }) => atMs);
+  const oldestMs = [...times, ...withheld.map(({ sinceMs }) => sinceMs)].reduce((a, b) => Math.min(a, b), NEVER);
   return {
-    kept: MAILBOXES.flatMap((service) => {
-      const endpoint = named(after, service);
-      // What is sent already goes on where it is.
-      if (endpoint === undefined || named(before, service) !== undefined) return [];
-      const found = keptOf(engine, partyOin, service, Number(endpoint.fromMs ?? 0n));
-      return found.messages === 0n ? [] : [{ ...found, service, standard: endpoint.standard }];
-    }),
+    messages: rows.length + behind + waits,
+    staying: sum(stopped) + sum(withheld),
+    more: isMore || withheld.length === COUNTED || keys.some(({ length }) => length === COUNTED),
+    oldestMs: oldestMs === NEVER ? 0 : oldestMs,
+    ...{ waits, parked: sum(withheld), rows, behind },
   };
 }
 
@@ -38,48 +147,27 @@ function keptOf(
   service: number,
   fromMs: number,
 ): Omit<KeptMail, 'service' | 'standard'> {
+  const { messages, waits, parked, rows, behind, more, oldestMs } = standing(engine, party, service);
   const head = engine.get(heads, party, service);
-  if (head === undefined) return { messages: 0n, left: 0n, more: false, oldestMs: 0n };
-  const had = standardFor(engine, party, service);
-  const taken = had === undefined ? undefined : takenOver(engine, party, had, service);
-  const after = taken ?? head.first - 1;
-  const rows = engine.list(mail, { equals: [party, service], after: [after], limit: COUNTED });
-  const last = rows.at(-1);
-  const isMore = rows.length === COUNTED && last!.number < head.number;
-  // Numbers have no gaps but those of what was parked.
-  const behind = isMore ? head.number - last!.number : 0;
   const begin =
-    fromMs === 0
+    fromMs === 0 || head === undefined
       ? 0
       : lastBefore(
           { get: (...key) => engine.get(...key), list: (...of) => engine.list(...of), now: engine.now() },
           head,
           fromMs,
         );
-  const waiting = standardsOf(service).flatMap((standard) =>
-    engine.list(pushKeys, { equals: [party, standard, service], limit: COUNTED }).filter(({ parked }) => !parked),
-  );
-  const again = standardsOf(service).flatMap((standard) =>
-    engine
-      .list(attempts, { equals: [party, standard] })
-      .filter((attempt) => attempt.service === service)
-      .flatMap(({ members }) => members),
-  );
-  const parked = engine.list(parkedKeys, { equals: [party, service], limit: COUNTED });
-  const waits = sum(waiting) + again.length;
   // What was taken over lies before what was not, so it is left where any of that is.
   const withheld = begin === 0 ? [] : engine.list(parkedMail, { equals: [party, service], limit: COUNTED });
   const left =
     rows.filter(({ first }) => first <= begin).length +
     withheld.filter(({ first }) => first <= begin).length +
     (begin > 0 ? waits : 0);
-  const oldest = [rows[0]?.atMs, ...again.map(({ atMs }) => atMs), ...parked.map(({ sinceMs }) => sinceMs)];
-  const times = oldest.filter((ms) => ms !== undefined);
   return {
-    messages: BigInt(rows.length + behind + waits + sum(parked)),
-    left: BigInt(left + (begin > 0 && isMore ? Math.max(0, begin - last!.number) : 0)),
-    more: isMore || parked.length === COUNTED || waiting.length === COUNTED,
-    oldestMs: BigInt(times.length === 0 ? 0 : Math.min(...times)),
+    messages: BigInt(messages + parked),
+    left: BigInt(left + (begin > 0 && behind > 0 ? Math.max(0, begin - rows.at(-1)!.number) : 0)),
+    more,
+    oldestMs: BigInt(oldestMs),
   };
 }
 

@@ -26,20 +26,17 @@ export function copyParty(unit: Writer, { oin, roles, boardOin }: Party): void {
   unit.put(partyCopies, { oin, roles, boardOin });
 }
 
+export const copyOf = (mandate: Mandate): MandateCopyRow => {
+  const { schoolOin: school, partyOin: party, mandateId, services, state } = mandate;
+  const { validFrom, validUntil, runOffUntil } = mandate;
+  return { school, party, mandateId, services, state, validFrom, validUntil, runOffUntil };
+};
+
 /** Takes a mandate over, and writes anew who holds one for each service it names or named. */
 export function copyMandate(unit: Writer, mandate: Mandate): void {
-  const {
-    schoolOin: school,
-    partyOin: party,
-    mandateId,
-    services,
-    state,
-    validFrom,
-    validUntil,
-    runOffUntil,
-  } = mandate;
+  const row = copyOf(mandate);
+  const { school, party, mandateId, services } = row;
   const before = unit.get(mandateCopies, school, party, mandateId);
-  const row: MandateCopyRow = { school, party, mandateId, services, state, validFrom, validUntil, runOffUntil };
   unit.put(mandateCopies, row);
   const others = unit.list(mandateCopies, { equals: [school, party] }).filter((other) => other.mandateId !== mandateId);
   for (const service of new Set([...services, ...(before?.services ?? [])])) {
@@ -56,17 +53,32 @@ export function copyMandate(unit: Writer, mandate: Mandate): void {
   }
 }
 
+/** What is asked as if it were so: a party that is stopped no more, and mandates as they would be. */
+export interface AsIf {
+  resumed: boolean;
+  mandates: readonly MandateCopyRow[];
+}
+
 /** Whether a mandate, of the school or of its board, lets the party have the service now; as the doors judge it. */
-export function mayHave(reader: Get, school: string, party: string, service: Service, now: number): boolean {
-  if (reader.get(stoppedParties, party)) return false;
+export function mayHave(
+  reader: Get,
+  school: string,
+  party: string,
+  service: Service,
+  now: number,
+  asIf?: AsIf,
+): boolean {
+  if (!asIf?.resumed && reader.get(stoppedParties, party)) return false;
   const closed = reader.get(closedSchools, school);
   if (closed && (closed.untilMs === 0 || now < closed.untilMs)) return false;
   const today = dutchDay(now);
   const board = boardOf(reader, school);
+  const would = new Map((asIf?.mandates ?? []).map((one) => [one.mandateId, one]));
   return [school, ...(board === '' ? [] : [board])].some((grantor) =>
-    reader
-      .list(mandateCopies, { equals: [grantor, party] })
-      .some((mandate) => mandate.services.includes(service) && stands(mandate, today)),
+    [
+      ...reader.list(mandateCopies, { equals: [grantor, party] }).filter(({ mandateId }) => !would.has(mandateId)),
+      ...[...would.values()].filter((one) => one.school === grantor && one.party === party),
+    ].some((mandate) => mandate.services.includes(service) && stands(mandate, today)),
   );
 }
 

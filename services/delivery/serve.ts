@@ -14,7 +14,7 @@ import { mailboxName, SENDERS } from './consume.ts';
 import { deadLettersServed } from './dead.ts';
 import { disksServed } from './disk.ts';
 import { deliveriesOf, findDelivered } from './find.ts';
-import { listKept } from './kept.ts';
+import { listKept, listWithheld } from './kept.ts';
 import {
   type Address,
   beginRelease,
@@ -91,6 +91,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
   > = {
     listScores: (asked) => ({ rows: listScores(engine, asked) }),
     listKept: (asked) => listKept(engine, asked),
+    listWithheld: (asked) => listWithheld(engine, asked),
     async readMailbox({ partyOin, service, catalogue, after, limit, waitMs }) {
       const address: Address = catalogue ? { party: EVERYONE, service: 0 } : { party: partyOin, service };
       const size = Math.min(limit || PAGE, LARGEST_PAGE);

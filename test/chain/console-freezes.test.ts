@@ -135,6 +135,11 @@ runs('freezes on the console', { timeout: 180_000 }, () => {
     await page.waitForURL('**/freezes');
     const dialog = page.getByRole('dialog');
     await page.getByRole('button', { name: /^Beëindig: exams-2027: De Vorst/ }).click();
+    // What it lets go stands beside the question.
+    await dialog.getByText('Dit wacht nu op deze bevriezing').waitFor();
+    await dialog.getByText(/Leerlinglijst.*, 1 die weggaat/).waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'freezes-end');
     await dialog.getByRole('button', { name: 'Niet doen' }).click();
     expect((await at.operator.listFreezes({})).freezes[0]).toMatchObject({ freeze: { endAskedBy: '' } });
     await page.getByRole('button', { name: /^Beëindig: exams-2027: De Vorst/ }).click();
@@ -179,6 +184,10 @@ runs('freezes on the console', { timeout: 180_000 }, () => {
     expect(await axeOf(small)).toEqual([]);
     expect(await small.evaluate('document.documentElement.scrollWidth')).toBe(390);
     await shoot(small, 'freezes-phone-dark');
+    await small.getByRole('button', { name: /^End: first-week/ }).click();
+    await small.getByRole('dialog').getByText('Nothing waits for it now').waitFor();
+    expect(await axeOf(small)).toEqual([]);
+    await shoot(small, 'freezes-end-phone-dark');
     await small.context().close();
   });
 });

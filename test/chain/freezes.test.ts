@@ -109,7 +109,13 @@ test('a transfer and new keys are refused; an emergency is not, and stands in th
   }, LONG);
 }, 120_000);
 
-test('ended early, what waited goes on by itself', async () => {
+test('before it ends early it is told what goes on; ended, that does by itself', async () => {
+  const { works, freeze: stands } = await at.operator.previewFreeze({ freezeId });
+  expect(stands).toMatchObject({ endedMs: 0n });
+  expect(works).toMatchObject([
+    { kind: 'roster', schoolOin: school, count: 1n, waitsOn: false },
+    { kind: 'withdrawal', partyOin: publisher.oin, count: 1n, waitsOn: false, about: false },
+  ]);
   const { freeze } = await at.operator.endFreeze({ freezeId });
   expect(freeze!.endedMs).toBeGreaterThan(0n);
   await vi.waitFor(async () => expect((await at.operator.listHolds({ schoolOin: school })).holds).toEqual([]), LONG);

@@ -1197,6 +1197,21 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect((await at.operator.listParties({ oin: las.oin })).parties[0]!.endpoints).toEqual([]);
     },
   },
+  previewWithheld: {
+    call: (as) => as.previewWithheld({ oin: las.oin }),
+    effect: async () => {
+      // What goes: party-stop.test.ts, services/delivery/kept.test.ts.
+      expect(await at.operator.previewWithheld({ oin: las.oin })).toEqual({ going: [], unconfirmed: false });
+      const wrongs: [object, string][] = [
+        [{}, 'wire.invalid'],
+        [{ oin: las.oin, mandateId: newId() }, 'wire.invalid'],
+        [{ mandateId: newId(), change: 'stop' }, 'wire.invalid'],
+        [{ mandateId: newId(), change: 'confirm' }, 'state.missing'],
+        [{ oin: newOin() }, 'state.missing'],
+      ];
+      for (const [wrong, code] of wrongs) expect(await codeOf(at.operator.previewWithheld(wrong))).toBe(code);
+    },
+  },
   previewStop: {
     call: (as) => as.previewStop({ oin: las.oin }),
     effect: async () => {
@@ -1238,6 +1253,30 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       for (const [wrong, code] of wrongs) expect(await codeOf(at.operator.setFreeze(wrong))).toBe(code);
       const long = await at.operator.setFreeze({ ...asked, until: '2099-01-01' });
       expect(long.decision).toMatchObject({ outcome: 'PartyChangeRefused', code: 'wire.invalid' });
+    },
+  },
+  previewFreeze: {
+    call: (as) => as.previewFreeze({ asked: { all: true, until: '2027-02-30' } }),
+    effect: async () => {
+      // What waits for one: freezes.test.ts.
+      const day = dutchDay(Date.now() + 86_400_000);
+      const asked = { partyOin: las.oin, until: day };
+      const { freeze, works, goesOnMs } = await at.operator.previewFreeze({ asked });
+      expect([freeze!.partyOin, works, goesOnMs]).toEqual([las.oin, [], freeze!.untilMs]);
+      const wrongs: [object, string][] = [
+        [{}, 'wire.invalid'],
+        [{ asked, freezeId: newId() }, 'wire.invalid'],
+        [{ asked: { ...asked, all: true } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: '' } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: '2027-02-30' } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: dutchDay(Date.now() - 86_400_000) } }, 'wire.invalid'],
+        [{ asked: { ...asked, from: day, until: dutchDay(Date.now()) } }, 'wire.invalid'],
+        [{ asked: { ...asked, until: dutchDay(Date.now() + 100 * 86_400_000) } }, 'wire.invalid'],
+        [{ asked: { ...asked, partyOin: newOin() } }, 'state.missing'],
+        [{ freezeId: newId() }, 'state.missing'],
+      ];
+      for (const [wrong, code] of wrongs) expect(await codeOf(at.operator.previewFreeze(wrong))).toBe(code);
+      expect((await at.operator.listFreezes({ partyOin: las.oin })).freezes).toEqual([]);
     },
   },
   listFreezes: {

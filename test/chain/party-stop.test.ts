@@ -304,8 +304,13 @@ describe('stop', () => {
       );
       expect((await at.operator.listParties({ oin: platform.oin })).stopped).toMatchObject([{ reason: 'breach-1' }]);
 
+      // What it would let go is told before, and after.
+      const { going } = await at.operator.previewWithheld({ oin: platform.oin });
+      expect(going).toMatchObject([{ standard: 'webhook', schools: 1 }]);
+      expect(going[0]!.messages).toBeGreaterThan(0n);
       const { json } = await cli('party', 'resume', platform.oin);
-      expect(json).toMatchObject({ resumed: true });
+      expect(json).toMatchObject({ resumed: true, going: [{ service: 'roster', standard: 'webhook' }] });
+      expect(json.going[0].messages).toBeGreaterThan(0);
       expect(json.webhookSecret).toMatch(/^whsec_/);
       expect(json.webhookSecret).not.toBe(webhookSecret);
       receiver.secret = json.webhookSecret;

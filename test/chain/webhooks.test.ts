@@ -272,7 +272,14 @@ describe('without a mandate nothing is sent', () => {
     });
     expect(parked.code).toBe('mandate.unconfirmed');
     expect(hook.requests).toEqual([]);
-    await at.operator.changeMandate({ mandateId, change: 'confirm' });
+    const { going } = await until(async () => {
+      const preview = await at.operator.previewWithheld({ mandateId, change: 'confirm' });
+      return preview.going[0]?.messages === 5n && preview;
+    });
+    expect(going).toMatchObject([{ standard: 'webhook', schools: 1, more: false }]);
+    const confirmed = await at.operator.changeMandate({ mandateId, change: 'confirm' });
+    expect(confirmed.going).toEqual(going);
+    expect((await at.operator.previewWithheld({ mandateId, change: 'confirm' })).going).toEqual([]);
     await hook.until(5);
     expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId)).toEqual(ids);
   });
@@ -521,6 +528,32 @@ describe('a receiver that misbehaves', () => {
       const { replays } = await at.operator.listReplays({ partyOin: oin });
       return replays.some((one) => one.jobId === jobId && one.state === 'counted' && one.fresh === 2n);
     });
+  });
+
+  test('what waits goes to another address: it is told before and afterwards how much', async () => {
+    const { oin } = platform;
+    const other = await Receiver.open();
+    const party = (url: string) => ({
+      ...{ oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM] },
+      endpoints: [{ standard: 'webhook', url }],
+    });
+    try {
+      hook.behaviour = () => 503;
+      await grant(2);
+      const { going } = await until(async () => {
+        const preview = await at.operator.previewEndpoints({ party: party(other.url) });
+        return preview.going[0]?.messages === 2n && preview;
+      });
+      expect(going).toMatchObject([{ service: Service.SERVICE_ENTITLEMENT, standard: 'webhook', more: false }]);
+      expect((await at.operator.previewEndpoints({ party: party(hook.url) })).going).toEqual([]);
+      const added = await at.operator.addParty({ party: party(other.url) });
+      expect(added.going).toMatchObject([{ messages: 2n, staying: 0n }]);
+      other.secret = added.webhookSecret;
+      await other.until(2);
+      expect(other.problems).toEqual([]);
+    } finally {
+      await other.close();
+    }
   });
 
   test('repeats that an operator stopped stay stopped when the endpoint is back, until they are taken up', async () => {

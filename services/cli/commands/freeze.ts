@@ -1,8 +1,9 @@
 /** Times in which nothing of a school or a party is taken away or disturbed. */
 import type { Freeze } from '#proto/eduk/core/v1/party';
-import type { FreezeView, PartyName } from '#proto/eduk/operator/v1/operator';
+import type { FreezeView, FrozenWork, PartyName } from '#proto/eduk/operator/v1/operator';
 import { oin, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
+import { asks, goingFlags, sure, UNCHANGED } from '../going.ts';
 import { dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
 
@@ -34,6 +35,72 @@ export const scope = ({ schoolOin, partyOin }: Freeze, names: readonly PartyName
   const named = (of: string) => nameIn(names, of) ?? of;
   if (schoolOin === '' && partyOin === '') return 'all schools and parties';
   return [schoolOin, partyOin].filter(Boolean).map(named).join(', ');
+};
+
+const kinds: Readonly<Record<string, [one: string, many: string, of: string]>> = {
+  replay: ['replay', 'replays', 'messages'],
+  school_change: ['change of school', 'changes of school', 'learners'],
+  roster: ['roster', 'rosters', 'leave or renamed'],
+  withdrawal: ['lot of withdrawals or blocks', 'lots of withdrawals or blocks', 'licences'],
+};
+
+const workJson = (work: FrozenWork, names: readonly PartyName[] = []) => ({
+  kind: work.kind,
+  id: work.id,
+  schoolOin: work.schoolOin || null,
+  schoolName: nameIn(names, work.schoolOin),
+  toSchoolOin: work.toSchoolOin || null,
+  onDay: work.onDay || null,
+  partyOin: work.partyOin || null,
+  partyName: nameIn(names, work.partyOin),
+  count: Number(work.count),
+  since: isoTime(work.sinceMs),
+  waitsOn: work.waitsOn,
+  about: work.about,
+});
+
+const worksTable = (works: readonly FrozenWork[], names: readonly PartyName[]): string => {
+  const named = (of: string) => nameIn(names, of) ?? of;
+  const isOnward = works.some(({ waitsOn }) => waitsOn);
+  return table(
+    ['what', 'of', 'how many', 'since', ...(isOnward ? ['then'] : [])],
+    works.map(({ kind, schoolOin, toSchoolOin, partyOin, onDay, count, about, sinceMs, waitsOn }) => [
+      kinds[kind]?.[0] ?? kind,
+      [
+        partyOin && named(partyOin),
+        toSchoolOin ? `${named(schoolOin)} to ${named(toSchoolOin)}` : named(schoolOin),
+        onDay,
+      ]
+        .filter(Boolean)
+        .join('\n'),
+      count === 0n ? '' : `${about ? 'about ' : ''}${count} ${kinds[kind]?.[2] ?? ''}`,
+      dutchTime(sinceMs),
+      ...(isOnward ? [waitsOn ? 'waits on' : 'goes on'] : []),
+    ]),
+  );
+};
+
+/** In one sentence: `2 replays and 1 roster rest`; empty = there are none. */
+function worksSaid(works: readonly FrozenWork[], how: (isOne: boolean) => string): string {
+  const by = Map.groupBy(works, ({ kind }) => kind);
+  const parts = [...by].map(([kind, of]) => `${of.length} ${kinds[kind]?.[of.length === 1 ? 0 : 1] ?? kind}`);
+  if (parts.length === 0) return '';
+  const since = works.map(({ sinceMs }) => sinceMs).reduce((a, b) => (b > 0n && (a === 0n || b < a) ? b : a), 0n);
+  const oldest = since > 0n ? `, the oldest since ${dutchTime(since)}` : '';
+  const all = parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
+  return `${all} ${how(works.length === 1)}${oldest}.`;
+}
+
+const goOnSaid = (works: readonly FrozenWork[]): string => {
+  const goesOn = worksSaid(
+    works.filter(({ waitsOn }) => !waitsOn),
+    (isOne) => (isOne ? 'goes on' : 'go on'),
+  );
+  const waitsOn = worksSaid(
+    works.filter((one) => one.waitsOn),
+    (isOne) => (isOne ? 'waits on for another freeze' : 'wait on for another freeze'),
+  );
+  return [goesOn, waitsOn].filter(Boolean).join(' ');
 };
 
 const text = (freeze: Freeze): string =>
@@ -70,6 +137,8 @@ export const setFreeze: Command = {
       check: (value) =>
         WORD.test(value) ? undefined : 'must be one word of at most 64 characters, no name of a person',
     },
+    preview: { about: 'Only say what it would stop of what stands now; nothing is changed.' },
+    yes: goingFlags.yes,
   },
   notes: [
     'Withdrawals, blocks, rosters that take away or rename, school changes and replays wait, and go on by themselves when it ends. Keys are not rotated meanwhile.',
@@ -81,24 +150,45 @@ export const setFreeze: Command = {
     const all = call.has('all');
     if (all === (schoolOin !== '' || partyOin !== ''))
       throw misuse('Say of what: --school, --party, both (a party at a school), or --all.');
-    const answer = await call.gateway().ask('setFreeze', {
-      schoolOin,
-      partyOin,
-      all,
-      from: call.one('from') ?? '',
-      until: call.one('until')!,
-      reason: call.one('reason')!,
-    });
+    const asked = {
+      ...{ schoolOin, partyOin, all, from: call.one('from') ?? '' },
+      ...{ until: call.one('until')!, reason: call.one('reason')! },
+    };
+    const preview = () => call.gateway().ask('previewFreeze', { asked });
+    if (call.has('preview')) {
+      const { freeze, goesOnMs, beside, works, names } = await preview();
+      const later =
+        goesOnMs > freeze!.untilMs ? `What waits goes on at ${dutchTime(goesOnMs)}: others hold by then. ` : '';
+      return {
+        json: {
+          freeze: { ...json(freeze!, names), freezeId: null, set: null },
+          goesOn: isoTime(goesOnMs),
+          beside: beside.map(({ freeze: other, state }) => ({ state, ...json(other!, names) })),
+          works: works.map((work) => workJson(work, names)),
+        },
+        text: works.length === 0 ? 'It stops nothing that runs or is planned.' : worksTable(works, names),
+        said: `${later}${UNCHANGED}`,
+      };
+    }
+    if (asks(call)) {
+      const { works, names } = await preview();
+      if (works.length > 0) await sure(call, worksTable(works, names));
+    }
+    const answer = await call.gateway().ask('setFreeze', asked);
     const refusal = refusalIn(answer.decision);
     if (refusal) throw refusal;
-    const { freeze, unchanged, flowId } = answer;
+    const { freeze, unchanged, flowId, works } = answer;
+    const stops = worksSaid(works, (isOne) => (isOne ? 'waits for it' : 'wait for it'));
     return {
-      json: { flowId, unchanged, freeze: freeze ? json(freeze) : null },
+      json: {
+        ...{ flowId, unchanged, freeze: freeze ? json(freeze) : null },
+        ...(works.length > 0 ? { works: works.map((work) => workJson(work)) } : {}),
+      },
       ...(freeze ? { text: text(freeze) } : {}),
       said: freeze
         ? unchanged
           ? 'It was set already.'
-          : `It ends by itself; earlier by eduk freeze end ${freeze.freezeId}.`
+          : `${stops === '' ? '' : `${stops}\n`}It ends by itself; earlier by eduk freeze end ${freeze.freezeId}.`
         : `Accepted, not decided yet; follow it with eduk flow show ${flowId}`,
     };
   },
@@ -146,21 +236,39 @@ export const endFreeze: Command = {
   name: 'freeze end',
   about: 'End a freeze early: what waited for it goes on.',
   arguments: [{ name: 'FREEZE', about: 'Its id, from eduk freeze list.' }],
-  flags: { confirm: { about: 'Stand in for the second person, on loopback.' } },
+  flags: { confirm: { about: 'Stand in for the second person, on loopback.' }, ...goingFlags },
   notes: ['With EDUK_FREEZE_SECOND=yes it stands until a second person ends it too.'],
   async run(call): Promise<Result> {
     const asked = { freezeId: call.args('FREEZE')[0]!, confirm: call.has('confirm') };
-    const { decision, flowId, freeze } = await call.gateway().ask('endFreeze', asked);
+    const preview = () => call.gateway().ask('previewFreeze', { freezeId: asked.freezeId });
+    if (call.has('preview')) {
+      const { freeze, works, names } = await preview();
+      return {
+        json: { freeze: json(freeze!, names), works: works.map((work) => workJson(work, names)) },
+        text: works.length === 0 ? 'Nothing waits for it now.' : worksTable(works, names),
+        said: UNCHANGED,
+      };
+    }
+    if (asks(call)) {
+      const { works, names } = await preview();
+      if (works.length > 0) await sure(call, worksTable(works, names));
+    }
+    const { decision, flowId, freeze, works } = await call.gateway().ask('endFreeze', asked);
     const refusal = refusalIn(decision);
     if (refusal) throw refusal;
     const isOver = (freeze?.endedMs ?? 0n) > 0n;
     return {
-      json: { flowId, ended: isOver, freeze: freeze ? json(freeze) : null },
+      json: {
+        ...{ flowId, ended: isOver, freeze: freeze ? json(freeze) : null },
+        ...(works.length > 0 ? { works: works.map((work) => workJson(work)) } : {}),
+      },
       ...(freeze ? { text: text(freeze) } : {}),
       said: !decision?.outcome
         ? `Accepted, not decided yet; follow it with eduk flow show ${flowId}`
         : isOver
-          ? 'It is ended; what waited for it goes on, unless another freeze holds it.'
+          ? ['It is ended; what waited for it goes on, unless another freeze holds it.', goOnSaid(works)]
+              .filter(Boolean)
+              .join('\n')
           : freeze?.endAskedBy
             ? 'It stands until a second person ends it too.'
             : 'It was over.',

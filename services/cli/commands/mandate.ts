@@ -2,6 +2,7 @@ import { Mandate, MandateState, type RegisteredEndpoint, type SchoolMandate } fr
 import type { ChangeMandateRequest, PartyName } from '#proto/eduk/operator/v1/operator';
 import { day, oin, schoolFlag, siteCode } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
+import { agreed, goingFlags, goingJson, goingSaid, LET_GO, withheldShown } from '../going.ts';
 import { counted, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
 import { mandateStates, purposes, services } from '../words.ts';
@@ -295,7 +296,12 @@ async function change(
   asked: Omit<ChangeMandateRequest, 'mandateId'>,
   mandateId = call.args('MANDATE')[0]!,
 ): Promise<Result> {
-  const { state, autorisatiesleutel, flowId, decision, schools } = await call
+  if (asked.change === 'confirm' || asked.change === 'accept') {
+    const preview = () => call.gateway().ask('previewWithheld', { mandateId, change: asked.change });
+    if (call.has('preview')) return withheldShown(await preview());
+    await agreed(call, async () => (await preview()).going);
+  }
+  const { state, autorisatiesleutel, flowId, decision, schools, going } = await call
     .gateway()
     .ask('changeMandate', { mandateId, ...asked });
   decided(decision, flowId);
@@ -304,8 +310,10 @@ async function change(
     confirm: wantsAcceptance(mandateId),
     accept: `Nothing is routed until the school has confirmed it: eduk mandate confirm ${mandateId}`,
   };
-  const said = state === MandateState.MANDATE_STATE_UNCONFIRMED ? wanting[asked.change] : undefined;
-  return { ...told(mandateId, state, autorisatiesleutel, parts), ...(said ? { said } : {}) };
+  const wants = state === MandateState.MANDATE_STATE_UNCONFIRMED ? wanting[asked.change] : undefined;
+  const said = wants ?? goingSaid(going, LET_GO);
+  const answer = told(mandateId, state, autorisatiesleutel, parts);
+  return { ...answer, json: { ...(answer.json as object), ...goingJson(going) }, ...(said ? { said } : {}) };
 }
 
 const which = [
@@ -316,6 +324,7 @@ export const confirmMandate: Command = {
   name: 'mandate confirm',
   about: 'Confirm a mandate for the school; what waits for it is then sent in order.',
   arguments: which,
+  flags: goingFlags,
   run: (call) => change(call, { change: 'confirm', runOffUntil: '' }),
 };
 
@@ -324,6 +333,7 @@ export const acceptMandate: Command = {
   about: 'Accept a mandate, standing in for its party; it holds once the school has confirmed it too.',
   arguments: which,
   notes: ['On loopback only: elsewhere the party accepts it itself, by AcceptMandate.'],
+  flags: goingFlags,
   run: (call) => change(call, { change: 'accept', runOffUntil: '' }),
 };
 

@@ -1,11 +1,12 @@
 import { isSchoolOin, MANDATES_WEBHOOK, NOT_SENT, SENT_BY, WEBHOOK } from '#kernel';
 import { type Endpoint, type Mandate, Party, Role } from '#proto/eduk/core/v1/party';
-import type { KeptMail } from '#proto/eduk/delivery/v1/delivery';
-import type { RegisteredProofs } from '#proto/eduk/operator/v1/operator';
+import type { GoingMail, KeptMail } from '#proto/eduk/delivery/v1/delivery';
+import type { PreviewEndpointsResponse, RegisteredProofs } from '#proto/eduk/operator/v1/operator';
 import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
 import { endpoint, endpointLimit, oin, school, schoolNamed, splitEndpoint, splitLimit } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { chosenFrom, fromFlag, keptJson, keptSaid } from '../kept.ts';
+import { agreed, goingFlags, goingJson, goingSaid, goingTable, UNCHANGED } from '../going.ts';
+import { chosenFrom, fromFlag, keptJson, keptSaid, keptTable } from '../kept.ts';
 import { dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
 import { secretRows, secretsJson } from '../secrets.ts';
@@ -40,6 +41,21 @@ const partyJson = ({
 
 const isPushed = ({ standard, url }: Endpoint): boolean => SENT_BY.includes(standard) && url !== NOT_SENT;
 
+const wentSaid = (going: readonly GoingMail[]): string => goingSaid(going, 'To the address that stands now');
+
+/** What stands now and would be sent, or elsewhere. */
+const previewed = ({ kept, going }: PreviewEndpointsResponse): Result => ({
+  json: { kept: [], going: [], ...keptJson(kept), ...goingJson(going) },
+  text:
+    kept.length + going.length === 0
+      ? 'Nothing of before would be sent, or go elsewhere.'
+      : [
+          ...(kept.length > 0 ? [`Kept, not sent before; --from says what of it is:\n\n${keptTable(kept)}`] : []),
+          ...(going.length > 0 ? [`Would go to the address that is named:\n\n${goingTable(going)}`] : []),
+        ].join('\n\n'),
+  said: UNCHANGED,
+});
+
 const rolesOf = (party: Party): string => party.roles.map(roles.word).join(', ');
 
 export const addParty: Command = {
@@ -63,6 +79,7 @@ export const addParty: Command = {
       check: endpointLimit,
     },
     from: fromFlag,
+    ...goingFlags,
     board: { about: 'For a school: its board, which is registered.', value: 'OIN', check: oin },
     sector: {
       about: 'For a school: the sectors of its enrolments.',
@@ -106,6 +123,7 @@ export const addParty: Command = {
     const gateway = call.gateway();
     let kept: readonly KeptMail[] = [];
     const preview = () => gateway.ask('previewEndpoints', { party });
+    if (call.has('preview')) return previewed(await preview());
     if (party.endpoints.some(isPushed)) {
       const fromMs = await chosenFrom(call, preview);
       if (fromMs !== undefined) {
@@ -113,6 +131,7 @@ export const addParty: Command = {
         ({ kept } = await preview());
       }
     } else if (call.has('from')) throw misuse('--from needs an endpoint that mail is sent to: --endpoint webhook=URL.');
+    await agreed(call, async () => (await preview()).going);
     const answer = await gateway.ask('addParty', { party });
     const refusal = refusalIn(answer.decision);
     if (refusal) throw refusal;
@@ -132,12 +151,13 @@ export const addParty: Command = {
         : {}),
       ...secretsJson(answer),
       ...keptJson(kept),
+      ...goingJson(answer.going),
       ...(party.endpoints.some(({ standard }) => standard === 'holdings')
         ? { holdingsSecret: answer.holdingsSecret || null }
         : {}),
     };
     const said = [
-      ...[keptSaid(kept)].filter((line) => line !== ''),
+      ...[keptSaid(kept), wentSaid(answer.going)].filter((line) => line !== ''),
       ...(answer.existed
         ? ['This party was registered already; its secrets stay as they are and are not shown again.']
         : []),
@@ -184,6 +204,7 @@ export const removeEndpoint: Command = {
       offers: [...SENT_BY, 'holdings'],
     },
     from: fromFlag,
+    ...goingFlags,
   },
   notes: [
     'With eduk party add --endpoint it gets one again, and what waited is sent.',
@@ -192,18 +213,28 @@ export const removeEndpoint: Command = {
   async run(call): Promise<Result> {
     const gateway = call.gateway();
     const [named, standard] = [call.one('oin')!, call.one('standard')!];
-    const fromMs = await chosenFrom(call, () =>
-      gateway.ask('previewEndpoints', { party: Party.fromPartial({ oin: named }), without: standard }),
-    );
+    const preview = () =>
+      gateway.ask('previewEndpoints', { party: Party.fromPartial({ oin: named }), without: standard });
+    if (call.has('preview')) return previewed(await preview());
+    const fromMs = await chosenFrom(call, preview);
+    await agreed(call, async () => (await preview()).going);
     const asked = { oin: named, standard, ...(fromMs === undefined ? {} : { fromMs }) };
-    const { party, flowId, decision } = await gateway.ask('removeEndpoint', asked);
+    const { party, flowId, decision, going } = await gateway.ask('removeEndpoint', asked);
     const refusal = refusalIn(decision);
     if (refusal) throw refusal;
     const left = party?.endpoints ?? [];
     return {
-      json: { oin: call.one('oin')!, endpoints: left.map(({ standard, url }) => ({ standard, url })) },
+      json: {
+        oin: call.one('oin')!,
+        endpoints: left.map(({ standard, url }) => ({ standard, url })),
+        ...goingJson(going),
+      },
       text: left.length === 0 ? 'It has no endpoint any more.' : list(left.map(({ standard, url }) => [standard, url])),
-      ...(decision?.outcome ? {} : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),
+      ...(decision?.outcome
+        ? going.length > 0
+          ? { said: wentSaid(going) }
+          : {}
+        : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),
     };
   },
 };

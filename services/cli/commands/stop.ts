@@ -2,6 +2,7 @@
 import type { PreviewStopResponse, StoppedParty } from '#proto/eduk/operator/v1/operator';
 import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
+import { agreed, goingFlags, goingJson, goingSaid, LET_GO, withheldShown } from '../going.ts';
 import { counted, dutchTime, isoTime, list } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
 import { secretRows, secretsJson } from '../secrets.ts';
@@ -108,6 +109,7 @@ export const resumeParty: Command = {
   name: 'party resume',
   about: 'Let a stopped party go on, its mandates as they are, with new secrets printed this once.',
   arguments: [{ name: 'OIN', about: 'The party.' }],
+  flags: goingFlags,
   notes: [
     'Its secret, API key and tokens of before are refused for good; the secret of its webhook is another one.',
     'Its certificate and public keys hold again: register others first where they leaked (eduk party keys). So do keys of schools and party (autorisatiesleutel): eduk mandate key --renew.',
@@ -115,6 +117,9 @@ export const resumeParty: Command = {
   ],
   async run(call): Promise<Result> {
     const party = partyNamed(call);
+    const preview = () => call.gateway().ask('previewWithheld', { oin: party });
+    if (call.has('preview')) return withheldShown(await preview());
+    await agreed(call, async () => (await preview()).going);
     const answer = await call.gateway().ask('resumeParty', { oin: party });
     const refusal = refusalIn(answer.decision);
     if (refusal) throw refusal;
@@ -130,6 +135,7 @@ export const resumeParty: Command = {
       ...(mandatesWebhookSecret ? { mandatesWebhookSecret } : {}),
       ...(holdingsSecret ? { holdingsSecret } : {}),
       ...secretsJson(answer),
+      ...goingJson(answer.going),
     };
     if (unchanged) return { json, text: 'It was not stopped; its secrets stay as they are.' };
     return {
@@ -145,7 +151,11 @@ export const resumeParty: Command = {
         ...secretRows(answer),
       ]),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.
-      ...(decision?.outcome ? {} : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),
+      ...(decision?.outcome
+        ? answer.going.length > 0
+          ? { said: goingSaid(answer.going, LET_GO) }
+          : {}
+        : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),
     };
   },
 };

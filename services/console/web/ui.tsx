@@ -350,6 +350,7 @@ export function Act({
   body,
   kind = 'plain',
   about,
+  first,
   done,
 }: {
   word: Word;
@@ -359,10 +360,13 @@ export function Act({
   kind?: 'plain' | 'main' | 'stop';
   /** Of what, for who hears the button alone. */
   about: string;
+  /** What it comes to, asked anew each time that somebody is about to do it. */
+  first?: preact.ComponentChildren;
   done: (came: Done) => void;
 }) {
   const { say, token } = useFrame();
   const dialog = useRef<HTMLDialogElement>(null);
+  const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<ProblemJson>();
   // What it is about may go while it is asked, and its button with it.
@@ -396,14 +400,16 @@ export function Act({
         aria-label={`${say(word)}: ${about}`}
         onClick={() => {
           setProblem(undefined);
+          setOpen(true);
           dialog.current?.showModal();
         }}
       >
         {say(word)}
       </button>
-      <dialog ref={dialog} aria-label={say(word)}>
+      <dialog ref={dialog} aria-label={say(word)} onClose={() => setOpen(false)}>
         <h2>{say(word)}</h2>
         <p>{about}</p>
+        {open && first}
         <p>{say(sure)}</p>
         {problem && <Wrong problem={problem} />}
         <div class="row">

@@ -366,10 +366,25 @@ export const words = {
   ],
   freeze_beside: ['Ook bevroren in die tijd', 'Also frozen in that time'],
   freeze_goes_on: ['Wat wacht gaat pas verder op', 'What waits goes on only at'],
-  freeze_replays: ['Wat nu opnieuw gestuurd wordt, en zou rusten', 'Replays that run, and would rest'],
-  freeze_changes: [
-    'Scholen die in die tijd zouden veranderen, en pas daarna beginnen',
-    'Schools that would change in that time, and begin only afterwards',
+  freeze_stops: ['Wat nu loopt of gepland is, en zou wachten', 'What runs or is planned, and would wait'],
+  freeze_work_replay: ['Opnieuw sturen', 'Replay'],
+  freeze_work_school_change: ['Wissel van school', 'Change of school'],
+  freeze_work_roster: ['Leerlinglijst', 'Roster'],
+  freeze_work_withdrawal: ['Intrekken en blokkeren', 'Withdrawals and blocks'],
+  freeze_count_replay: ['berichten', 'messages'],
+  freeze_count_school_change: ['leerlingen', 'learners'],
+  freeze_count_roster: ['die weggaan of anders heten', 'who leave or are renamed'],
+  freeze_count_withdrawal: ['licenties', 'licences'],
+  freeze_about: ['ongeveer', 'about'],
+  freeze_since: ['wacht sinds', 'waits since'],
+  freeze_waits_on: ['wacht verder op een andere bevriezing', 'waits on for another freeze'],
+  freeze_lets_go: [
+    'Dit wacht nu op deze bevriezing, en gaat meteen verder:',
+    'This waits for it now, and goes on at once:',
+  ],
+  freeze_lets_none: [
+    'Er wacht nu niets op deze bevriezing dat verder gaat.',
+    'Nothing waits for it now that would go on.',
   ],
   freeze_now_none: [
     'Niets wat nu opnieuw gestuurd wordt en geen geplande wissel van school wordt hierdoor opgehouden.',
@@ -1087,6 +1102,10 @@ export const ones: Partial<Record<Word, readonly [string, string]>> = {
   keys_count: ['sleutel', 'key'],
   looked_at: ['open regel bekeken', 'open line looked at'],
   freeze_days: ['dag', 'day'],
+  freeze_count_replay: ['bericht', 'message'],
+  freeze_count_school_change: ['leerling', 'learner'],
+  freeze_count_roster: ['die weggaat of anders heet', 'who leaves or is renamed'],
+  freeze_count_withdrawal: ['licentie', 'licence'],
 };
 
 export const isWord = (text: string): text is Word => Object.hasOwn(words, text);

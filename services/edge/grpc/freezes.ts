@@ -9,6 +9,7 @@ import {
   isDay,
   isPartyOin,
   isSchoolOin,
+  LONGEST_FREEZE_MS,
   newId,
   startOfDutchDay,
 } from '#kernel';
@@ -17,6 +18,7 @@ import type * as op from '#proto/eduk/operator/v1/operator';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { endFreeze, setFreeze } from '../intake/freezes.ts';
+import { factOf, goesOnMs, isBeside, wouldGoOn, wouldStop } from '../reads/freezes.ts';
 import { requireKnown } from '../reads/known.ts';
 import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
@@ -67,7 +69,76 @@ async function decided(gate: Gate, flowId: string) {
 
 const isOf = (scope: string, named: string): boolean => named === '' || scope === '' || scope === named;
 
+/** A freeze as it would be set. Faults: wire.invalid, state.missing. */
+async function askedFreeze(asked: op.SetFreezeRequest, { door }: Gate): Promise<Freeze> {
+  await checkScope(asked, door);
+  const now = door.clock.now();
+  const { schoolOin, partyOin, reason } = asked;
+  const fromMs = Math.max(now, momentOf(asked.from, 'from', now));
+  const untilMs = momentOf(asked.until, 'until', now);
+  if (untilMs <= fromMs) throw wrong('A freeze ends after it begins, and not in the past.', 'until');
+  if (untilMs - fromMs > LONGEST_FREEZE_MS) throw wrong('A freeze lasts 92 days at most.', 'until');
+  return Freeze.fromPartial({ schoolOin, partyOin, reason, fromMs: BigInt(fromMs), untilMs: BigInt(untilMs) });
+}
+
+/** Faults: state.missing. */
+async function knownFreeze({ chain }: Door, freezeId: string): Promise<Freeze> {
+  if (!chain.freeze(freezeId)) await chain.refresh();
+  const freeze = chain.freeze(freezeId);
+  if (!freeze) throw new GatewayError('state.missing', 'No freeze has this id.', { where: 'freeze_id' });
+  return freeze;
+}
+
+/** What runs or is planned, and would rest or wait for a freeze. */
+async function setsWork({ door }: Gate, freeze: Freeze): Promise<op.FrozenWork[]> {
+  const [{ replays }, { changes }] = await Promise.all([
+    door.services.delivery.listReplays({ partyOin: freeze.partyOin, jobId: '' }),
+    door.services.rosters.listSchoolChanges({ schoolOin: '', underWay: false }),
+  ]);
+  return wouldStop(factOf(freeze), { replays, changes });
+}
+
+/** What waits for a freeze now and goes on, or waits on, when it ends. */
+async function endsWork({ door }: Gate, freeze: Freeze): Promise<op.FrozenWork[]> {
+  const { chain, clock, services } = door;
+  const of = { schoolOin: freeze.schoolOin };
+  const [{ replays }, { changes }, { holds: rosters }, { holds: withdrawals }] = await Promise.all([
+    services.delivery.listReplays({ partyOin: freeze.partyOin, jobId: '' }),
+    services.rosters.listSchoolChanges({ schoolOin: '', underWay: false }),
+    services.rosters.listHolds({ ...of, decided: false }),
+    services.entitlements.listChangeHolds({ ...of, decided: false }),
+  ]);
+  const work = { replays, changes, rosters, withdrawals };
+  return wouldGoOn(factOf(freeze), chain.freezes().map(factOf), work, clock.now());
+}
+
 export const freezeUnary = {
+  previewFreeze: async (request: op.PreviewFreezeRequest, gate: Gate): Promise<op.PreviewFreezeResponse> => {
+    const { asked, freezeId } = request;
+    if ((asked === undefined) === (freezeId === ''))
+      throw wrong('Say what would be set, or which freeze would be ended.', 'asked');
+    const { chain, clock } = gate.door;
+    const freeze = asked ? await askedFreeze(asked, gate) : await knownFreeze(gate.door, freezeId);
+    const fact = factOf(freeze);
+    const found = await (asked ? setsWork(gate, freeze) : endsWork(gate, freeze));
+    const others = chain.freezes();
+    const now = clock.now();
+    const beside = others
+      .filter((one) => isBeside(asked ? fact : { ...fact, fromMs: Math.max(fact.fromMs, now) }, factOf(one)))
+      .map((one) => ({ freeze: one, state: stateOf(one, now) }));
+    const named = new Set([
+      ...[freeze, ...beside.map((one) => one.freeze)].flatMap(({ schoolOin, partyOin }) => [schoolOin, partyOin]),
+      ...found.flatMap(({ schoolOin, toSchoolOin, partyOin }) => [schoolOin, toSchoolOin, partyOin]),
+    ]);
+    return {
+      ...{ freeze, beside, works: found },
+      goesOnMs: BigInt(goesOnMs(fact, others.map(factOf))),
+      names: [...named].flatMap((oin) => {
+        const name = chain.party(oin)?.name;
+        return name ? [{ oin, name }] : [];
+      }),
+    };
+  },
   setFreeze: async (request: op.SetFreezeRequest, gate: Gate, caller: Caller): Promise<op.SetFreezeResponse> => {
     const { chain, clock } = gate.door;
     await checkScope(request, gate.door);
@@ -79,10 +150,12 @@ export const freezeUnary = {
     const freeze = Freeze.fromPartial({ freezeId, schoolOin, partyOin, fromMs, untilMs, reason });
     const byPerson = personOf(caller);
     const submitted = { freeze, change: 'set', byPerson, second: false, confirmed: false };
+    const works = await setsWork(gate, freeze);
     const { flowId } = await take(setFreeze(submitted), request, operator, gate);
     const decision = await decided(gate, flowId);
     const set = chain.freeze(freezeId);
-    if (set || decision?.outcome !== 'FreezeChanged') return { flowId, decision, freeze: set, unchanged: false };
+    if (set || decision?.outcome !== 'FreezeChanged')
+      return { flowId, decision, freeze: set, unchanged: false, works: set ? works : [] };
     const same = chain
       .freezes()
       .find(
@@ -93,7 +166,7 @@ export const freezeUnary = {
           one.untilMs === untilMs &&
           one.endedMs === 0n,
       );
-    return { flowId, decision, freeze: same, unchanged: true };
+    return { flowId, decision, freeze: same, unchanged: true, works: [] };
   },
   listFreezes: async (request: op.ListFreezesRequest, { door }: Gate): Promise<op.ListFreezesResponse> => {
     const { chain, clock } = door;
@@ -120,15 +193,15 @@ export const freezeUnary = {
     caller: Caller,
   ): Promise<op.EndFreezeResponse> => {
     const { chain } = gate.door;
-    if (!chain.freeze(freezeId)) await chain.refresh();
-    const freeze = chain.freeze(freezeId);
-    if (!freeze) throw new GatewayError('state.missing', 'No freeze has this id.', { where: 'freeze_id' });
+    const freeze = await knownFreeze(gate.door, freezeId);
     const byPerson = personOf(caller);
     const order = { byPerson, second: gate.freezeSecond, confirmed: byPerson === '' && confirm };
     const submitted = { freeze, change: 'end', ...order };
+    const works = await endsWork(gate, freeze);
     const { flowId } = await take(endFreeze(submitted), { freezeId, confirm }, operator, gate);
     const decision = await decided(gate, flowId);
-    return { flowId, decision, freeze: chain.freeze(freezeId) };
+    const ended = chain.freeze(freezeId);
+    return { flowId, decision, freeze: ended, works: (ended?.endedMs ?? 0n) > 0n ? works : [] };
   },
 };
 

@@ -21,7 +21,7 @@ import {
 } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, Party, Role } from '#proto/eduk/core/v1/party';
-import type { KeptMail } from '#proto/eduk/delivery/v1/delivery';
+import type { GoingMail, ListKeptResponse } from '#proto/eduk/delivery/v1/delivery';
 import type { ChangeHold } from '#proto/eduk/entitlements/v1/entitlements';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
@@ -71,6 +71,7 @@ import { reviewsOf } from '../reads/reviews.ts';
 import { scorecard } from '../reads/scores.ts';
 import { searchFlows, showOverview } from '../reads/search.ts';
 import { why } from '../reads/why-party.ts';
+import { goingBy, goingTo, mandatesNamed, previewWithheld } from '../reads/withheld.ts';
 import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
@@ -117,8 +118,8 @@ function proofsOf(of: ReturnType<Gate['door']['chain']['credentials']>, now: num
   };
 }
 
-/** What mail is kept and was not sent, and would be if a party were named so, and lost an endpoint. */
-async function keptFor(gate: Gate, party: Party, without = ''): Promise<KeptMail[]> {
+/** What mail would be sent that was not, or elsewhere, if a party were named so, and lost an endpoint. */
+async function keptFor(gate: Gate, party: Party, without = ''): Promise<ListKeptResponse> {
   const { chain, services } = gate.door;
   const stands = chain.party(party.oin);
   const before = stands?.endpoints ?? [];
@@ -126,22 +127,28 @@ async function keptFor(gate: Gate, party: Party, without = ''): Promise<KeptMail
   const left = before.filter(({ standard }) => standard !== without && !given.has(standard));
   const roles = [...new Set([...(stands?.roles ?? []), ...party.roles])];
   const after = [...left, ...party.endpoints];
-  if (![...WEBHOOKS, UWLR].some((standard) => urlOf({ ...party, endpoints: after }, standard) !== undefined)) return [];
-  return (await services.delivery.listKept({ partyOin: party.oin, roles, before, after })).kept;
+  if (![...WEBHOOKS, UWLR].some((standard) => urlOf({ ...party, endpoints: after }, standard) !== undefined))
+    return { kept: [], going: [] };
+  return services.delivery.listKept({ partyOin: party.oin, roles, before, after });
 }
 
-/** Nothing of the past is sent before somebody chose it. Faults: wire.invalid. */
+/** Nothing of the past is sent before somebody chose it. Answers what goes elsewhere, about which nobody has to. Faults: wire.invalid. */
 async function requireChoice(
   gate: Gate,
   party: Party,
   isChosen: (standard: string) => boolean,
   without = '',
-): Promise<void> {
-  const open = async () => (await keptFor(gate, party, without)).filter(({ standard }) => !isChosen(standard));
-  if ((await open()).length === 0) return;
+): Promise<GoingMail[]> {
+  const look = async () => {
+    const { kept, going } = await keptFor(gate, party, without);
+    return { isOpen: kept.some(({ standard }) => !isChosen(standard)), going };
+  };
+  let { isOpen, going } = await look();
+  if (!isOpen) return going;
   // Another door may have named the endpoint a moment ago.
   await gate.door.chain.refresh();
-  if ((await open()).length === 0) return;
+  ({ isOpen, going } = await look());
+  if (!isOpen) return going;
   throw new GatewayError(
     'wire.invalid',
     'Mail of before is kept that was not sent: say from when it is (from_ms; 0 = all of it). PreviewEndpoints tells what there is.',
@@ -163,7 +170,7 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
   if (!party) throw new GatewayError('wire.invalid', undefined, { where: 'party' });
   const chosen = (standard: string) => party.endpoints.find((one) => one.standard === standard)?.fromMs !== undefined;
   for (const { fromMs } of party.endpoints) checkMoment(gate, fromMs);
-  await requireChoice(gate, party, chosen);
+  const going = await requireChoice(gate, party, chosen);
   const known = gate.door.chain.credentials(party.oin);
   const existed = gate.door.chain.party(party.oin) !== undefined && known !== undefined && known.apiKey.length > 0;
   const secrets = existed
@@ -208,6 +215,7 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
     existed,
     flowId,
     decision,
+    going,
     ...webhookSecrets(secretOf),
   };
 };
@@ -262,13 +270,16 @@ const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): 
 
 const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate): Promise<op.ChangeMandateResponse> => {
   const parts = gate.door.chain.partsOf(request.mandateId);
+  const { going } = ['confirm', 'accept'].includes(request.change)
+    ? await goingBy(gate.door, mandatesNamed(gate.door.chain, request.mandateId), request.change)
+    : { going: [] };
   if (parts[0]) {
     const { flowId } = await take(operatorChange(parts, parts[0].boardOin), request, operator, gate);
     const decision = await decided(gate, flowId);
     const told = decision.code
       ? { schools: gate.door.chain.partsOf(request.mandateId), decision }
       : await changedParts(gate, flowId, request.mandateId, request.change);
-    return { state: stateOf(told.schools), autorisatiesleutel: '', flowId, ...told };
+    return { state: stateOf(told.schools), autorisatiesleutel: '', flowId, ...told, going: decision.code ? [] : going };
   }
   const mandate = gate.door.chain.mandate(request.mandateId);
   if (!mandate) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
@@ -280,6 +291,7 @@ const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate)
     flowId,
     decision,
     schools: [],
+    going: decision.code ? [] : going,
   };
 };
 
@@ -525,6 +537,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
   const digests = CredentialDigests.fromPartial(
     hasSecrets ? { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey) } : {},
   );
+  const going = await goingTo(gate.door, request.oin);
   const { flowId } = await take(resumeParty(digests), request, operator, gate);
   const decision = await decided(gate, flowId);
   const known = chain.credentials(request.oin);
@@ -538,6 +551,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
     flowId,
     decision,
     unchanged: !wasStopped,
+    going,
     clientId: known?.clientId ?? '',
     clientSecret: isOurs ? clientSecret : '',
     apiKey: isOurs ? apiKey : '',
@@ -569,10 +583,10 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
     const { oin, standard, fromMs } = request;
     checkMoment(gate, fromMs);
-    await requireChoice(gate, Party.fromPartial({ oin }), () => fromMs !== undefined, standard);
+    const going = await requireChoice(gate, Party.fromPartial({ oin }), () => fromMs !== undefined, standard);
     const { flowId } = await take(removeEndpoint(oin), request, operator, gate);
     const decision = await decided(gate, flowId);
-    return { party: gate.door.chain.party(request.oin), flowId, decision };
+    return { party: gate.door.chain.party(request.oin), flowId, decision, going };
   },
   renewSecret: renewSecretAnswer,
   setKeys: async (request: op.SetKeysRequest, gate): Promise<op.SetKeysResponse> => {
@@ -960,8 +974,9 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   previewEndpoints: async (request: op.PreviewEndpointsRequest, gate): Promise<op.PreviewEndpointsResponse> => {
     const { party, without } = request;
     if (!party) throw new GatewayError('wire.invalid', undefined, { where: 'party' });
-    return { kept: await keptFor(gate, party, without), nowMs: BigInt(gate.door.clock.now()) };
+    return { ...(await keptFor(gate, party, without)), nowMs: BigInt(gate.door.clock.now()) };
   },
+  previewWithheld: (request: op.PreviewWithheldRequest, { door }) => previewWithheld(door, request),
   previewStop: ({ oin }: op.PreviewStopRequest, gate) => previewStop(oin, gate),
   stopParty: async (request: op.StopPartyRequest, gate): Promise<op.StopPartyResponse> => {
     const before = stoppedOf(gate.door.chain, request.oin);

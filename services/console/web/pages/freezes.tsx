@@ -1,8 +1,9 @@
-import { useState } from 'preact/hooks';
-import type { FreezePreview, FreezeView } from '../../types.ts';
+import { useEffect, useState } from 'preact/hooks';
+import type { FreezePreview, FreezeView, FrozenView } from '../../types.ts';
 import { get, useAsk, useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
 import { Act, Empty, Show, State, useNumbers, useTold, When, Who } from '../ui.tsx';
+import type { Word } from '../words.ts';
 import { Field } from './flows.tsx';
 
 const DAY_MS = 86_400_000;
@@ -125,6 +126,7 @@ function One({ of, told }: { of: FreezeView; told: (of: { text: string; flow: st
             about={`${of.reason}: ${nameOf(of, say('freeze_of_all'))}`}
             path="/api/freezes/end"
             body={{ freeze: of.id, second }}
+            first={<Ends freeze={of.id} />}
             done={({ flow, decided, waits }) =>
               told({ text: say(waits ? 'freeze_end_asked' : decided ? 'freeze_ended' : 'decided_later'), flow })
             }
@@ -132,6 +134,62 @@ function One({ of, told }: { of: FreezeView; told: (of: { text: string; flow: st
         </div>
       )}
     </li>
+  );
+}
+
+/** What waits for it, or would, one a line. */
+function Works({ of }: { of: readonly FrozenView[] }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  return (
+    <ul class="plain-list">
+      {of.map(({ kind, id, school, to, day, party, count, since, waitsOn, about }) => (
+        <li key={`${kind}${id}`}>
+          <b>{say(`freeze_work_${kind}` as Word)}</b>: {party && <Who of={party} />}
+          {party && school && ', '}
+          {school && <Who of={school} />}
+          {to && (
+            <>
+              {' → '}
+              <Who of={to} />
+            </>
+          )}
+          {day !== '' && `, ${day}`}
+          {count > 0 &&
+            `, ${about ? `${say('freeze_about')} ` : ''}${numbers(count)} ${say(`freeze_count_${kind}` as Word, count)}`}
+          {since > 0 && (
+            <>
+              , {say('freeze_since')} <When at={since} />
+            </>
+          )}
+          {waitsOn && ` (${say('freeze_waits_on')})`}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** What goes on when it ends now, beside the question whether it should. */
+function Ends({ freeze }: { freeze: string }) {
+  const { say } = useFrame();
+  const { loaded, ask } = useAsk<FrozenView[]>();
+  useEffect(
+    () => ask(() => get<FrozenView[]>(`/api/freezes/end/preview?${new URLSearchParams({ freeze })}`)),
+    [freeze],
+  );
+  if (!loaded) return null;
+  return (
+    <Show loaded={loaded}>
+      {(works) => {
+        const [waitsOn, goesOn] = [works.filter((one) => one.waitsOn), works.filter((one) => !one.waitsOn)];
+        return (
+          <>
+            <p>{say(goesOn.length > 0 ? 'freeze_lets_go' : 'freeze_lets_none')}</p>
+            {works.length > 0 && <Works of={[...goesOn, ...waitsOn]} />}
+          </>
+        );
+      }}
+    </Show>
   );
 }
 
@@ -211,7 +269,6 @@ function Preview({
   const { say } = useFrame();
   const numbers = useNumbers();
   const days = Math.round((seen.until - seen.from) / DAY_MS);
-  const isNothing = seen.replays.length === 0 && seen.changes.length === 0;
   return (
     <section class="note wait" aria-label={say('freeze_would')} aria-live="polite">
       <h3>{say('freeze_would')}</h3>
@@ -254,36 +311,16 @@ function Preview({
             </dd>
           </>
         )}
-        {seen.replays.length > 0 && (
+        {seen.works.length > 0 && (
           <>
-            <dt>{say('freeze_replays')}</dt>
+            <dt>{say('freeze_stops')}</dt>
             <dd>
-              <ul class="plain-list">
-                {seen.replays.map(({ id, party }) => (
-                  <li key={id}>
-                    <Who of={party} /> <code>…{id.slice(-6)}</code>
-                  </li>
-                ))}
-              </ul>
-            </dd>
-          </>
-        )}
-        {seen.changes.length > 0 && (
-          <>
-            <dt>{say('freeze_changes')}</dt>
-            <dd>
-              <ul class="plain-list">
-                {seen.changes.map(({ school, to, day }) => (
-                  <li key={`${school.oin}${to.oin}${day}`}>
-                    <Who of={school} /> → <Who of={to} />, {day}
-                  </li>
-                ))}
-              </ul>
+              <Works of={seen.works} />
             </dd>
           </>
         )}
       </dl>
-      {isNothing && <p class="hint">{say('freeze_now_none')}</p>}
+      {seen.works.length === 0 && <p class="hint">{say('freeze_now_none')}</p>}
       <div class="row">
         <Act
           word="freeze_set"

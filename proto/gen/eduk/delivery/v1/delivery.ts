@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   Endpoint,
+  Mandate,
   Role,
   roleFromJSON,
   roleToJSON,
@@ -378,6 +379,39 @@ export interface KeptMail {
 /** By service; those of which there is something. */
 export interface ListKeptResponse {
   kept: KeptMail[];
+  /** What is sent already, and would be to another address, or again to one that said that it is gone. */
+  going: GoingMail[];
+}
+
+/** Mail of one mailbox that a change lets go, or sends elsewhere. */
+export interface GoingMail {
+  service: Service;
+  /** By which it would be sent; empty = it lies in the mailbox, for who watches it. */
+  standard: string;
+  /** Messages that go by themselves. */
+  messages: bigint;
+  /** Those that stay: parked or stopped at the endpoint, or withheld. They go the same way once somebody lets them go. */
+  staying: bigint;
+  /** Not all were counted: these are about as many. */
+  more: boolean;
+  /** When the oldest arrived, or was withheld, Unix milliseconds. */
+  oldestMs: bigint;
+  /** Of how many schools, where that is counted; 0 = it is not. */
+  schools: number;
+}
+
+/** Of whom, and as if what. */
+export interface ListWithheldRequest {
+  partyOin: string;
+  /** It is stopped no more. */
+  resumed: boolean;
+  /** Mandates as they would be. */
+  mandates: Mandate[];
+}
+
+/** By service. */
+export interface ListWithheldResponse {
+  going: GoingMail[];
 }
 
 /** Which keys; empty = any. */
@@ -5534,13 +5568,16 @@ export const KeptMail: MessageFns<KeptMail> = {
 };
 
 function createBaseListKeptResponse(): ListKeptResponse {
-  return { kept: [] };
+  return { kept: [], going: [] };
 }
 
 export const ListKeptResponse: MessageFns<ListKeptResponse> = {
   encode(message: ListKeptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.kept) {
       KeptMail.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -5566,6 +5603,14 @@ export const ListKeptResponse: MessageFns<ListKeptResponse> = {
             message.kept.push(KeptMail.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5579,13 +5624,19 @@ export const ListKeptResponse: MessageFns<ListKeptResponse> = {
   },
 
   fromJSON(object: any): ListKeptResponse {
-    return { kept: globalThis.Array.isArray(object?.kept) ? object.kept.map((e: any) => KeptMail.fromJSON(e)) : [] };
+    return {
+      kept: globalThis.Array.isArray(object?.kept) ? object.kept.map((e: any) => KeptMail.fromJSON(e)) : [],
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
+    };
   },
 
   toJSON(message: ListKeptResponse): unknown {
     const obj: any = {};
     if (message.kept?.length) {
       obj.kept = message.kept.map((e) => KeptMail.toJSON(e));
+    }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
     }
     return obj;
   },
@@ -5596,6 +5647,359 @@ export const ListKeptResponse: MessageFns<ListKeptResponse> = {
   fromPartial(object: DeepPartial<ListKeptResponse>): ListKeptResponse {
     const message = createBaseListKeptResponse();
     message.kept = object.kept?.map((e) => KeptMail.fromPartial(e)) || [];
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGoingMail(): GoingMail {
+  return { service: 0, standard: "", messages: 0n, staying: 0n, more: false, oldestMs: 0n, schools: 0 };
+}
+
+export const GoingMail: MessageFns<GoingMail> = {
+  encode(message: GoingMail, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    if (message.standard !== "") {
+      writer.uint32(18).string(message.standard);
+    }
+    if (message.messages !== 0n) {
+      if (BigInt.asUintN(64, message.messages) !== message.messages) {
+        throw new globalThis.Error("value provided for field message.messages of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.messages);
+    }
+    if (message.staying !== 0n) {
+      if (BigInt.asUintN(64, message.staying) !== message.staying) {
+        throw new globalThis.Error("value provided for field message.staying of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.staying);
+    }
+    if (message.more !== false) {
+      writer.uint32(40).bool(message.more);
+    }
+    if (message.oldestMs !== 0n) {
+      if (BigInt.asIntN(64, message.oldestMs) !== message.oldestMs) {
+        throw new globalThis.Error("value provided for field message.oldestMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.oldestMs);
+    }
+    if (message.schools !== 0) {
+      writer.uint32(56).uint32(message.schools);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GoingMail {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGoingMail();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.messages = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.staying = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.oldestMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.schools = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GoingMail {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      messages: isSet(object.messages) ? BigInt(object.messages) : 0n,
+      staying: isSet(object.staying) ? BigInt(object.staying) : 0n,
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      oldestMs: isSet(object.oldestMs)
+        ? BigInt(object.oldestMs)
+        : isSet(object.oldest_ms)
+        ? BigInt(object.oldest_ms)
+        : 0n,
+      schools: isSet(object.schools) ? globalThis.Number(object.schools) : 0,
+    };
+  },
+
+  toJSON(message: GoingMail): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.messages !== 0n) {
+      obj.messages = message.messages.toString();
+    }
+    if (message.staying !== 0n) {
+      obj.staying = message.staying.toString();
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    if (message.oldestMs !== 0n) {
+      obj.oldestMs = message.oldestMs.toString();
+    }
+    if (message.schools !== 0) {
+      obj.schools = Math.round(message.schools);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GoingMail>): GoingMail {
+    return GoingMail.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GoingMail>): GoingMail {
+    const message = createBaseGoingMail();
+    message.service = object.service ?? 0;
+    message.standard = object.standard ?? "";
+    message.messages = (object.messages !== undefined && object.messages !== null) ? BigInt(object.messages) : 0n;
+    message.staying = (object.staying !== undefined && object.staying !== null) ? BigInt(object.staying) : 0n;
+    message.more = object.more ?? false;
+    message.oldestMs = (object.oldestMs !== undefined && object.oldestMs !== null) ? BigInt(object.oldestMs) : 0n;
+    message.schools = object.schools ?? 0;
+    return message;
+  },
+};
+
+function createBaseListWithheldRequest(): ListWithheldRequest {
+  return { partyOin: "", resumed: false, mandates: [] };
+}
+
+export const ListWithheldRequest: MessageFns<ListWithheldRequest> = {
+  encode(message: ListWithheldRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.resumed !== false) {
+      writer.uint32(16).bool(message.resumed);
+    }
+    for (const v of message.mandates) {
+      Mandate.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListWithheldRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListWithheldRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.resumed = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mandates.push(Mandate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListWithheldRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      resumed: isSet(object.resumed) ? globalThis.Boolean(object.resumed) : false,
+      mandates: globalThis.Array.isArray(object?.mandates) ? object.mandates.map((e: any) => Mandate.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListWithheldRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.resumed !== false) {
+      obj.resumed = message.resumed;
+    }
+    if (message.mandates?.length) {
+      obj.mandates = message.mandates.map((e) => Mandate.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListWithheldRequest>): ListWithheldRequest {
+    return ListWithheldRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListWithheldRequest>): ListWithheldRequest {
+    const message = createBaseListWithheldRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.resumed = object.resumed ?? false;
+    message.mandates = object.mandates?.map((e) => Mandate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListWithheldResponse(): ListWithheldResponse {
+  return { going: [] };
+}
+
+export const ListWithheldResponse: MessageFns<ListWithheldResponse> = {
+  encode(message: ListWithheldResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListWithheldResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListWithheldResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListWithheldResponse {
+    return {
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListWithheldResponse): unknown {
+    const obj: any = {};
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListWithheldResponse>): ListWithheldResponse {
+    return ListWithheldResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListWithheldResponse>): ListWithheldResponse {
+    const message = createBaseListWithheldResponse();
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -11005,6 +11409,15 @@ export const DeliveryServiceDefinition = {
       requestType: ListKeptRequest as typeof ListKeptRequest,
       requestStream: false,
       responseType: ListKeptResponse as typeof ListKeptResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What is withheld from a party, and would be let go if it went on, or had other mandates. */
+    listWithheld: {
+      name: "ListWithheld",
+      requestType: ListWithheldRequest as typeof ListWithheldRequest,
+      requestStream: false,
+      responseType: ListWithheldResponse as typeof ListWithheldResponse,
       responseStream: false,
       options: {},
     },

@@ -39,6 +39,7 @@ import {
   DroppedRows,
   EndpointStatus,
   FlowDelivery,
+  GoingMail,
   KeptMail,
   ParkedRows,
   Reconciliation,
@@ -105,6 +106,8 @@ export interface AddPartyResponse {
   holdingsSecret: string;
   /** The same of its webhooks of one service each; those whose address is new. */
   serviceWebhookSecrets: EndpointSecret[];
+  /** What of before goes to another address by this, as counted just before it. */
+  going: GoingMail[];
 }
 
 /** By which an endpoint knows that a message is ours. */
@@ -129,6 +132,8 @@ export interface PreviewEndpointsResponse {
   kept: KeptMail[];
   /** Unix milliseconds: as from_ms, what arrives from now on is sent. */
   nowMs: bigint;
+  /** What is sent already and would be to another address, or again to one that said that it is gone. Nobody has to choose about it. */
+  going: GoingMail[];
 }
 
 /** Which endpoint of whom. */
@@ -147,7 +152,11 @@ export interface RemoveEndpointResponse {
     | undefined;
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** What of before goes to another address by this, as counted just before it. */
+  going: GoingMail[];
 }
 
 /** Filters. */
@@ -253,6 +262,8 @@ export interface ChangeMandateResponse {
     | undefined;
   /** Where it was a board's grant: its mandate of each school. */
   schools: Mandate[];
+  /** `confirm`, `accept`: withheld mail that goes by it, as counted just before. */
+  going: GoingMail[];
 }
 
 /** Filters. */
@@ -1203,6 +1214,23 @@ export interface ApplySwitchResponse {
   names: PartyName[];
 }
 
+/** One of the two. */
+export interface PreviewWithheldRequest {
+  /** Mandate that would be confirmed or accepted: of a board's grant, the one that its parts name. */
+  mandateId: string;
+  /** `confirm` or `accept`. */
+  change: string;
+  /** Party that would go on. */
+  oin: string;
+}
+
+/** By service. */
+export interface PreviewWithheldResponse {
+  going: GoingMail[];
+  /** Nothing goes yet: the mandate would still want the word of the school or the party. */
+  unconfirmed: boolean;
+}
+
 /** Whom. */
 export interface PreviewStopRequest {
   oin: string;
@@ -1297,6 +1325,8 @@ export interface ResumePartyResponse {
   holdingsSecret: string;
   /** Of its webhooks of one service each. */
   serviceWebhookSecrets: EndpointSecret[];
+  /** What waited and goes by it, as counted just before. */
+  going: GoingMail[];
 }
 
 /** Of whom, which Dutch days (empty = any), and behind which place. */
@@ -2116,6 +2146,55 @@ export interface SetFreezeResponse {
     | undefined;
   /** The same stood already. */
   unchanged: boolean;
+  /** What stood a moment before, and rests or waits by it. */
+  works: FrozenWork[];
+}
+
+/** One of the two. */
+export interface PreviewFreezeRequest {
+  /** As it would be set; its reason is not needed. */
+  asked:
+    | SetFreezeRequest
+    | undefined;
+  /** The one that would be ended now. */
+  freezeId: string;
+}
+
+/** What it comes to, as it stands now. */
+export interface PreviewFreezeResponse {
+  /** As it would be set, or as it stands. */
+  freeze:
+    | Freeze
+    | undefined;
+  /** When what waits for it goes on, Unix milliseconds: later than its end where another one holds by then. */
+  goesOnMs: bigint;
+  /** Others that hold or come for the same, in that time. */
+  beside: FreezeView[];
+  /** Set: what would rest or wait. Ended: what waits now, and goes on or waits on. */
+  works: FrozenWork[];
+  names: PartyName[];
+}
+
+/** Something that a freeze stops. Rosters, withdrawals and blocks that are still to come are not known beforehand. */
+export interface FrozenWork {
+  /** `replay`, `school_change`, `roster`, or `withdrawal` (withdrawals and blocks of one sender at a school). */
+  kind: string;
+  /** Of the replay, the change or the hold. */
+  id: string;
+  schoolOin: string;
+  /** Of a change: the school that learners go to, and from which day on. */
+  toSchoolOin: string;
+  onDay: string;
+  /** Who receives, of a replay; who sent it, of a roster or withdrawals. */
+  partyOin: string;
+  /** Messages, learners or entitlements that it is still about. */
+  count: bigint;
+  /** Since when it waits, Unix milliseconds; 0 = it does not, or that is not kept. */
+  sinceMs: bigint;
+  /** Another freeze keeps it waiting after this one. */
+  waitsOn: boolean;
+  /** Some of it may wait on for another freeze, by a party that it is about and that is not told here. */
+  about: boolean;
 }
 
 /** Of one school or party; empty = of all. */
@@ -2154,7 +2233,11 @@ export interface EndFreezeResponse {
   /** Follow it with ShowFlow. */
   flowId: string;
   decision: Decision | undefined;
-  freeze: Freeze | undefined;
+  freeze:
+    | Freeze
+    | undefined;
+  /** Ended: what waited for it a moment before, and goes on or waits on. */
+  works: FrozenWork[];
 }
 
 /** One part of the query of a page. */
@@ -2507,6 +2590,7 @@ function createBaseAddPartyResponse(): AddPartyResponse {
     mandatesWebhookSecret: "",
     holdingsSecret: "",
     serviceWebhookSecrets: [],
+    going: [],
   };
 }
 
@@ -2550,6 +2634,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     }
     for (const v of message.serviceWebhookSecrets) {
       EndpointSecret.encode(v!, writer.uint32(162).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -2671,6 +2758,14 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
             message.serviceWebhookSecrets.push(EndpointSecret.decode(reader, reader.uint32()));
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2730,6 +2825,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
         : globalThis.Array.isArray(object?.service_webhook_secrets)
         ? object.service_webhook_secrets.map((e: any) => EndpointSecret.fromJSON(e))
         : [],
+      going: globalThis.Array.isArray(object?.going)
+        ? object.going.map((e: any) => GoingMail.fromJSON(e))
+        : [],
     };
   },
 
@@ -2774,6 +2872,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     if (message.serviceWebhookSecrets?.length) {
       obj.serviceWebhookSecrets = message.serviceWebhookSecrets.map((e) => EndpointSecret.toJSON(e));
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -2797,6 +2898,7 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     message.holdingsSecret = object.holdingsSecret ?? "";
     message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2972,7 +3074,7 @@ export const PreviewEndpointsRequest: MessageFns<PreviewEndpointsRequest> = {
 };
 
 function createBasePreviewEndpointsResponse(): PreviewEndpointsResponse {
-  return { kept: [], nowMs: 0n };
+  return { kept: [], nowMs: 0n, going: [] };
 }
 
 export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
@@ -2985,6 +3087,9 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
         throw new globalThis.Error("value provided for field message.nowMs of type int64 too large");
       }
       writer.uint32(16).int64(message.nowMs);
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -3018,6 +3123,14 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
             message.nowMs = reader.int64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3034,6 +3147,7 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
     return {
       kept: globalThis.Array.isArray(object?.kept) ? object.kept.map((e: any) => KeptMail.fromJSON(e)) : [],
       nowMs: isSet(object.nowMs) ? BigInt(object.nowMs) : isSet(object.now_ms) ? BigInt(object.now_ms) : 0n,
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
     };
   },
 
@@ -3045,6 +3159,9 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
     if (message.nowMs !== 0n) {
       obj.nowMs = message.nowMs.toString();
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -3055,6 +3172,7 @@ export const PreviewEndpointsResponse: MessageFns<PreviewEndpointsResponse> = {
     const message = createBasePreviewEndpointsResponse();
     message.kept = object.kept?.map((e) => KeptMail.fromPartial(e)) || [];
     message.nowMs = (object.nowMs !== undefined && object.nowMs !== null) ? BigInt(object.nowMs) : 0n;
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3164,7 +3282,7 @@ export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
 };
 
 function createBaseRemoveEndpointResponse(): RemoveEndpointResponse {
-  return { party: undefined, flowId: "", decision: undefined };
+  return { party: undefined, flowId: "", decision: undefined, going: [] };
 }
 
 export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
@@ -3177,6 +3295,9 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
     }
     if (message.decision !== undefined) {
       Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -3218,6 +3339,14 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
             message.decision = Decision.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3239,6 +3368,7 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
         ? globalThis.String(object.flow_id)
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
     };
   },
 
@@ -3253,6 +3383,9 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
     if (message.decision !== undefined) {
       obj.decision = Decision.toJSON(message.decision);
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -3266,6 +3399,7 @@ export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4303,7 +4437,7 @@ export const ChangeMandateRequest: MessageFns<ChangeMandateRequest> = {
 };
 
 function createBaseChangeMandateResponse(): ChangeMandateResponse {
-  return { state: 0, autorisatiesleutel: "", flowId: "", decision: undefined, schools: [] };
+  return { state: 0, autorisatiesleutel: "", flowId: "", decision: undefined, schools: [], going: [] };
 }
 
 export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
@@ -4322,6 +4456,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     }
     for (const v of message.schools) {
       Mandate.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -4379,6 +4516,14 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
             message.schools.push(Mandate.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4402,6 +4547,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       schools: globalThis.Array.isArray(object?.schools) ? object.schools.map((e: any) => Mandate.fromJSON(e)) : [],
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
     };
   },
 
@@ -4422,6 +4568,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     if (message.schools?.length) {
       obj.schools = message.schools.map((e) => Mandate.toJSON(e));
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -4437,6 +4586,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
       ? Decision.fromPartial(object.decision)
       : undefined;
     message.schools = object.schools?.map((e) => Mandate.fromPartial(e)) || [];
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -15731,6 +15881,196 @@ export const ApplySwitchResponse: MessageFns<ApplySwitchResponse> = {
   },
 };
 
+function createBasePreviewWithheldRequest(): PreviewWithheldRequest {
+  return { mandateId: "", change: "", oin: "" };
+}
+
+export const PreviewWithheldRequest: MessageFns<PreviewWithheldRequest> = {
+  encode(message: PreviewWithheldRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mandateId !== "") {
+      writer.uint32(10).string(message.mandateId);
+    }
+    if (message.change !== "") {
+      writer.uint32(18).string(message.change);
+    }
+    if (message.oin !== "") {
+      writer.uint32(26).string(message.oin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewWithheldRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewWithheldRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewWithheldRequest {
+    return {
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+    };
+  },
+
+  toJSON(message: PreviewWithheldRequest): unknown {
+    const obj: any = {};
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewWithheldRequest>): PreviewWithheldRequest {
+    return PreviewWithheldRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewWithheldRequest>): PreviewWithheldRequest {
+    const message = createBasePreviewWithheldRequest();
+    message.mandateId = object.mandateId ?? "";
+    message.change = object.change ?? "";
+    message.oin = object.oin ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewWithheldResponse(): PreviewWithheldResponse {
+  return { going: [], unconfirmed: false };
+}
+
+export const PreviewWithheldResponse: MessageFns<PreviewWithheldResponse> = {
+  encode(message: PreviewWithheldResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.unconfirmed !== false) {
+      writer.uint32(16).bool(message.unconfirmed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewWithheldResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewWithheldResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unconfirmed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewWithheldResponse {
+    return {
+      going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
+      unconfirmed: isSet(object.unconfirmed) ? globalThis.Boolean(object.unconfirmed) : false,
+    };
+  },
+
+  toJSON(message: PreviewWithheldResponse): unknown {
+    const obj: any = {};
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
+    if (message.unconfirmed !== false) {
+      obj.unconfirmed = message.unconfirmed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewWithheldResponse>): PreviewWithheldResponse {
+    return PreviewWithheldResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewWithheldResponse>): PreviewWithheldResponse {
+    const message = createBasePreviewWithheldResponse();
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
+    message.unconfirmed = object.unconfirmed ?? false;
+    return message;
+  },
+};
+
 function createBasePreviewStopRequest(): PreviewStopRequest {
   return { oin: "" };
 }
@@ -16573,6 +16913,7 @@ function createBaseResumePartyResponse(): ResumePartyResponse {
     mandatesWebhookSecret: "",
     holdingsSecret: "",
     serviceWebhookSecrets: [],
+    going: [],
   };
 }
 
@@ -16607,6 +16948,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     }
     for (const v of message.serviceWebhookSecrets) {
       EndpointSecret.encode(v!, writer.uint32(162).fork()).join();
+    }
+    for (const v of message.going) {
+      GoingMail.encode(v!, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -16704,6 +17048,14 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
             message.serviceWebhookSecrets.push(EndpointSecret.decode(reader, reader.uint32()));
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.going.push(GoingMail.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -16760,6 +17112,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
         : globalThis.Array.isArray(object?.service_webhook_secrets)
         ? object.service_webhook_secrets.map((e: any) => EndpointSecret.fromJSON(e))
         : [],
+      going: globalThis.Array.isArray(object?.going)
+        ? object.going.map((e: any) => GoingMail.fromJSON(e))
+        : [],
     };
   },
 
@@ -16795,6 +17150,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     if (message.serviceWebhookSecrets?.length) {
       obj.serviceWebhookSecrets = message.serviceWebhookSecrets.map((e) => EndpointSecret.toJSON(e));
     }
+    if (message.going?.length) {
+      obj.going = message.going.map((e) => GoingMail.toJSON(e));
+    }
     return obj;
   },
 
@@ -16815,6 +17173,7 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     message.holdingsSecret = object.holdingsSecret ?? "";
     message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
+    message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
     return message;
   },
 };
@@ -26654,7 +27013,7 @@ export const SetFreezeRequest: MessageFns<SetFreezeRequest> = {
 };
 
 function createBaseSetFreezeResponse(): SetFreezeResponse {
-  return { flowId: "", decision: undefined, freeze: undefined, unchanged: false };
+  return { flowId: "", decision: undefined, freeze: undefined, unchanged: false, works: [] };
 }
 
 export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
@@ -26670,6 +27029,9 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
     }
     if (message.unchanged !== false) {
       writer.uint32(32).bool(message.unchanged);
+    }
+    for (const v of message.works) {
+      FrozenWork.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -26719,6 +27081,14 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
             message.unchanged = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.works.push(FrozenWork.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -26741,6 +27111,7 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
     };
   },
 
@@ -26758,6 +27129,9 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
     if (message.unchanged !== false) {
       obj.unchanged = message.unchanged;
     }
+    if (message.works?.length) {
+      obj.works = message.works.map((e) => FrozenWork.toJSON(e));
+    }
     return obj;
   },
 
@@ -26774,6 +27148,490 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
       ? Freeze.fromPartial(object.freeze)
       : undefined;
     message.unchanged = object.unchanged ?? false;
+    message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePreviewFreezeRequest(): PreviewFreezeRequest {
+  return { asked: undefined, freezeId: "" };
+}
+
+export const PreviewFreezeRequest: MessageFns<PreviewFreezeRequest> = {
+  encode(message: PreviewFreezeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      SetFreezeRequest.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    if (message.freezeId !== "") {
+      writer.uint32(18).string(message.freezeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewFreezeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewFreezeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = SetFreezeRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.freezeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewFreezeRequest {
+    return {
+      asked: isSet(object.asked) ? SetFreezeRequest.fromJSON(object.asked) : undefined,
+      freezeId: isSet(object.freezeId)
+        ? globalThis.String(object.freezeId)
+        : isSet(object.freeze_id)
+        ? globalThis.String(object.freeze_id)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewFreezeRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = SetFreezeRequest.toJSON(message.asked);
+    }
+    if (message.freezeId !== "") {
+      obj.freezeId = message.freezeId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewFreezeRequest>): PreviewFreezeRequest {
+    return PreviewFreezeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewFreezeRequest>): PreviewFreezeRequest {
+    const message = createBasePreviewFreezeRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? SetFreezeRequest.fromPartial(object.asked)
+      : undefined;
+    message.freezeId = object.freezeId ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewFreezeResponse(): PreviewFreezeResponse {
+  return { freeze: undefined, goesOnMs: 0n, beside: [], works: [], names: [] };
+}
+
+export const PreviewFreezeResponse: MessageFns<PreviewFreezeResponse> = {
+  encode(message: PreviewFreezeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(10).fork()).join();
+    }
+    if (message.goesOnMs !== 0n) {
+      if (BigInt.asIntN(64, message.goesOnMs) !== message.goesOnMs) {
+        throw new globalThis.Error("value provided for field message.goesOnMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.goesOnMs);
+    }
+    for (const v of message.beside) {
+      FreezeView.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.works) {
+      FrozenWork.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewFreezeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewFreezeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.goesOnMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.beside.push(FreezeView.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.works.push(FrozenWork.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewFreezeResponse {
+    return {
+      freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      goesOnMs: isSet(object.goesOnMs)
+        ? BigInt(object.goesOnMs)
+        : isSet(object.goes_on_ms)
+        ? BigInt(object.goes_on_ms)
+        : 0n,
+      beside: globalThis.Array.isArray(object?.beside) ? object.beside.map((e: any) => FreezeView.fromJSON(e)) : [],
+      works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewFreezeResponse): unknown {
+    const obj: any = {};
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.goesOnMs !== 0n) {
+      obj.goesOnMs = message.goesOnMs.toString();
+    }
+    if (message.beside?.length) {
+      obj.beside = message.beside.map((e) => FreezeView.toJSON(e));
+    }
+    if (message.works?.length) {
+      obj.works = message.works.map((e) => FrozenWork.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewFreezeResponse>): PreviewFreezeResponse {
+    return PreviewFreezeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewFreezeResponse>): PreviewFreezeResponse {
+    const message = createBasePreviewFreezeResponse();
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    message.goesOnMs = (object.goesOnMs !== undefined && object.goesOnMs !== null) ? BigInt(object.goesOnMs) : 0n;
+    message.beside = object.beside?.map((e) => FreezeView.fromPartial(e)) || [];
+    message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFrozenWork(): FrozenWork {
+  return {
+    kind: "",
+    id: "",
+    schoolOin: "",
+    toSchoolOin: "",
+    onDay: "",
+    partyOin: "",
+    count: 0n,
+    sinceMs: 0n,
+    waitsOn: false,
+    about: false,
+  };
+}
+
+export const FrozenWork: MessageFns<FrozenWork> = {
+  encode(message: FrozenWork, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(34).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(42).string(message.onDay);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(50).string(message.partyOin);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.count);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.sinceMs);
+    }
+    if (message.waitsOn !== false) {
+      writer.uint32(72).bool(message.waitsOn);
+    }
+    if (message.about !== false) {
+      writer.uint32(80).bool(message.about);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FrozenWork {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFrozenWork();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.waitsOn = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.about = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FrozenWork {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      waitsOn: isSet(object.waitsOn)
+        ? globalThis.Boolean(object.waitsOn)
+        : isSet(object.waits_on)
+        ? globalThis.Boolean(object.waits_on)
+        : false,
+      about: isSet(object.about) ? globalThis.Boolean(object.about) : false,
+    };
+  },
+
+  toJSON(message: FrozenWork): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.waitsOn !== false) {
+      obj.waitsOn = message.waitsOn;
+    }
+    if (message.about !== false) {
+      obj.about = message.about;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FrozenWork>): FrozenWork {
+    return FrozenWork.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FrozenWork>): FrozenWork {
+    const message = createBaseFrozenWork();
+    message.kind = object.kind ?? "";
+    message.id = object.id ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.waitsOn = object.waitsOn ?? false;
+    message.about = object.about ?? false;
     return message;
   },
 };
@@ -27149,7 +28007,7 @@ export const EndFreezeRequest: MessageFns<EndFreezeRequest> = {
 };
 
 function createBaseEndFreezeResponse(): EndFreezeResponse {
-  return { flowId: "", decision: undefined, freeze: undefined };
+  return { flowId: "", decision: undefined, freeze: undefined, works: [] };
 }
 
 export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
@@ -27162,6 +28020,9 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     }
     if (message.freeze !== undefined) {
       Freeze.encode(message.freeze, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.works) {
+      FrozenWork.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -27203,6 +28064,14 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
             message.freeze = Freeze.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.works.push(FrozenWork.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -27224,6 +28093,7 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
     };
   },
 
@@ -27237,6 +28107,9 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     }
     if (message.freeze !== undefined) {
       obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.works?.length) {
+      obj.works = message.works.map((e) => FrozenWork.toJSON(e));
     }
     return obj;
   },
@@ -27253,6 +28126,7 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     message.freeze = (object.freeze !== undefined && object.freeze !== null)
       ? Freeze.fromPartial(object.freeze)
       : undefined;
+    message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
     return message;
   },
 };
@@ -31030,6 +31904,15 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** What withheld mail would go at once if a mandate changed, or a stopped party went on. Changes nothing. */
+    previewWithheld: {
+      name: "PreviewWithheld",
+      requestType: PreviewWithheldRequest as typeof PreviewWithheldRequest,
+      requestStream: false,
+      responseType: PreviewWithheldResponse as typeof PreviewWithheldResponse,
+      responseStream: false,
+      options: {},
+    },
     /** What stopping a party everywhere would come to. */
     previewStop: {
       name: "PreviewStop",
@@ -31057,6 +31940,15 @@ export const OperatorServiceDefinition = {
       requestType: SetFreezeRequest as typeof SetFreezeRequest,
       requestStream: false,
       responseType: SetFreezeResponse as typeof SetFreezeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What a freeze would stop of what stands now, or what goes on when one ends now. Changes nothing. */
+    previewFreeze: {
+      name: "PreviewFreeze",
+      requestType: PreviewFreezeRequest as typeof PreviewFreezeRequest,
+      requestStream: false,
+      responseType: PreviewFreezeResponse as typeof PreviewFreezeResponse,
       responseStream: false,
       options: {},
     },
