@@ -2,23 +2,26 @@
 import { readFileSync } from 'node:fs';
 import { type Config, ConfigError, readConfig } from '#kernel';
 import { connectGateway, type Gateway } from './client.ts';
-import type { Streams } from './command.ts';
+import type { Command, Streams } from './command.ts';
 import { commands, later } from './commands/index.ts';
 import { help, overview } from './help.ts';
 import { parse, wantsJson } from './parse.ts';
 import { paragraph } from './print.ts';
 import { asProblem, type Exit, errorJson, misuse, type Problem } from './problem.ts';
 import { following, GATEWAY } from './progress.ts';
+import { typed } from './typed.ts';
 import { whoMustAct } from './words.ts';
 
 /** Runs one command line and says how the process ends. Never rejects. */
 export async function eduk(argv: readonly string[], streams: Streams): Promise<Exit> {
   const json = wantsJson(argv);
   let gateway: Gateway | undefined;
+  let ran: Command | undefined;
   try {
     const asked = parse(argv, commands, later);
     if (asked.kind !== 'run') return explain(asked, json, streams);
     const { command, given } = asked;
+    ran = command;
     const result = await command.run({
       ...given,
       streams,
@@ -36,8 +39,9 @@ export async function eduk(argv: readonly string[], streams: Streams): Promise<E
     return result.exit ?? 0;
   } catch (thrown) {
     const problem = asProblem(thrown);
-    if (json) streams.out(`${JSON.stringify({ error: errorJson(problem) })}\n`);
-    else streams.err(`${say(problem)}\n`);
+    const named = (path: string): string | undefined => ran && typed(ran, path);
+    if (json) streams.out(`${JSON.stringify({ error: errorJson(problem, named) })}\n`);
+    else streams.err(`${say(problem, named)}\n`);
     return problem.exit;
   } finally {
     gateway?.close();
@@ -86,13 +90,16 @@ const version = (): string =>
 /** Places in a file that a person is shown at once. */
 const PLACES = 10;
 
-/** A problem in words for a person, who is the sender of what the command sent. Wrong use needs no code: there is nothing to look up. */
-function say(problem: Problem): string {
+/** A problem in words for a person, who knows fields by what was `named` on the command line, and is the sender of what the command sent. Wrong use needs no code: there is nothing to look up. */
+function say(problem: Problem, named: (path: string) => string | undefined): string {
   const words = problem.message.split('\n').map((line) => paragraph(line));
   if (problem.exit === 2) return words.join('\n');
-  const places = problem.where
-    .map(({ path, line }) => [path, line && (path ? `(line ${line})` : `line ${line}`)].filter(Boolean).join(' '))
+  const all = problem.where
+    .map(({ path, line }) =>
+      line ? [path, path ? `(line ${line})` : `line ${line}`].filter(Boolean).join(' ') : (named(path) ?? path),
+    )
     .filter((place) => place !== '');
+  const places = [...new Set(all)];
   return [
     ...words,
     `  ${problem.code}; who must act: ${problem.who === 'sender' ? 'you' : whoMustAct(problem.who)}`,

@@ -27,19 +27,32 @@ export class Problem extends Error {
 /** Wrong use of the command line. */
 export const misuse = (message: string): Problem => new Problem('wire.invalid', message, { exit: 2 });
 
-/** With `--json`, what stands under `error`. `where` holds paths into the sender's message, never a value. */
+/**
+ * With `--json`, what stands under `error`. `where` holds paths into the sender's message, never a value; `typed` is the flag or argument
+ * that a path is of.
+ */
 export interface ErrorJson {
   code: string;
   message: string;
   who: string;
-  where?: { path: string; line?: number }[];
+  where?: { path: string; line?: number; typed?: string }[];
 }
 
-export const errorJson = ({ code, message, who, where }: Problem): ErrorJson => ({
+export const errorJson = (
+  { code, message, who, where }: Problem,
+  named: (path: string) => string | undefined = () => undefined,
+): ErrorJson => ({
   code,
   message,
   who,
-  ...(where.length > 0 ? { where: where.map(({ path, line }) => (line ? { path, line } : { path })) } : {}),
+  ...(where.length > 0
+    ? {
+        where: where.map(({ path, line }) => {
+          const typed = line ? undefined : named(path);
+          return { path, ...(line ? { line } : {}), ...(typed ? { typed } : {}) };
+        }),
+      }
+    : {}),
 });
 
 /** The refusal in a decision, in its own words; undefined when it was no refusal. */
