@@ -211,7 +211,6 @@ function settled({ name, consumer }: Member, sums: ReadonlyMap<string, number>, 
 
 /** What is done for a group is done in no flow. */
 const NOBODY = { flowId: '', school: '', traceparent: '' } as const;
-const NOTHING: { records: AppendedRecord[]; lanes: LaneRow[] } = { records: [], lanes: [] };
 
 type Decided = 'kept' | 'parked' | { what: string; deadlineMs: number };
 
@@ -230,8 +229,11 @@ export class Core implements Reader {
   readonly #known = new Map<string, Set<string>>();
   readonly #appended: ((records: readonly LogRecord[]) => void) | undefined;
   readonly #listeners: ((touched: ReadonlySet<string>, elsewhere: boolean) => void)[] = [];
+  /** Appended by the open group, without a number yet; and with one. */
   #pending: (Pending & { origin: AppendedRecord['origin'] })[] = [];
-  #numbered: { records: AppendedRecord[]; lanes: LaneRow[] } = NOTHING;
+  #numbered: AppendedRecord[] = [];
+  /** Lanes in which the open group gave numbers, and what was newest there before. */
+  #grown = new Map<Lane, { row: LaneRow; before: number }>();
   #inGroup = false;
   #now = 0;
   #turn = 0;
@@ -403,29 +405,29 @@ export class Core implements Reader {
             partition: seat.lane.partition,
             number: seat.position,
           });
-    this.#numbered = this.#number();
+    this.#number();
     this.#rows.flush();
-    const { records, lanes } = this.#numbered;
-    if (records.length > 0) this.#store.append(records, lanes);
+    if (this.#numbered.length > 0)
+      this.#store.append(
+        this.#numbered,
+        [...this.#grown.values()].map(({ row }) => row),
+      );
   }
 
   /** The prepared group is committed. */
   settle(): void {
-    const { records, lanes } = this.#numbered;
+    const records = this.#numbered;
     for (const member of this.#members)
       for (const seat of member.seats)
         if (seat.moved) {
           seat.committed = seat.position;
           seat.moved = false;
         }
-    if (!this.#logElsewhere) {
-      for (const { stream, partition, head } of lanes) this.#lane(stream, partition).head = head;
-      for (const record of records) this.#remember(record);
-    }
     if (records.length > 0) this.#appended?.(records);
     this.#prune();
-    this.#pending = [];
-    this.#numbered = NOTHING;
+    if (!this.#logElsewhere) this.#bound();
+    this.#numbered = [];
+    this.#grown.clear();
     const touched = this.#rows.settled();
     if (touched.has(timers.name)) this.#nextTimerMs = undefined;
     if (touched.has(waits.name)) this.#nextDeadlineMs = undefined;
@@ -446,7 +448,9 @@ export class Core implements Reader {
     this.#unit.drop();
     this.#rows.forget();
     this.#pending = [];
-    this.#numbered = NOTHING;
+    this.#numbered = [];
+    if (!this.#logElsewhere) for (const [lane, { before }] of this.#grown) this.#shrink(lane, before);
+    this.#grown.clear();
     this.#onceCommitted = [];
     this.#missed = false;
     this.#inGroup = false;
@@ -464,23 +468,24 @@ export class Core implements Reader {
     }
   }
 
-  /** Gives what the group appended its numbers: the last thing before the commit, so that number order is commit order. */
-  #number(): { records: AppendedRecord[]; lanes: LaneRow[] } {
-    const heads = new Map<Lane, LaneRow>();
-    const records: AppendedRecord[] = new Array(this.#pending.length);
-    for (let i = 0; i < records.length; i++) {
-      const p = this.#pending[i]!;
+  /**
+   * Gives numbers to what the group appended since it was asked last; where the log is here, its consumers can read that at once. Number
+   * order is commit order: one group is open at a time, and one that is undone takes its numbers back.
+   */
+  #number(): void {
+    for (const p of this.#pending) {
       const lane = this.#lane(p.stream, partition(p.key));
-      let row = heads.get(lane);
-      if (row === undefined) {
-        row = { stream: lane.stream, partition: lane.partition, head: lane.head, first: lane.first };
-        heads.set(lane, row);
+      let grown = this.#grown.get(lane);
+      if (grown === undefined) {
+        const { stream, head, first } = lane;
+        grown = { row: { stream, partition: lane.partition, head, first }, before: head };
+        this.#grown.set(lane, grown);
       }
-      row.head += 1;
-      records[i] = {
+      grown.row.head += 1;
+      const record: AppendedRecord = {
         stream: p.stream,
         partition: lane.partition,
-        number: row.head,
+        number: grown.row.head,
         id: p.id,
         key: p.key,
         type: p.type,
@@ -491,20 +496,38 @@ export class Core implements Reader {
         data: p.data,
         origin: p.origin,
       };
+      this.#numbered.push(record);
+      if (this.#logElsewhere) continue;
+      lane.head = record.number;
+      if (lane.seats.length === 0) lane.tailFirst = record.number + 1;
+      else this.#intoTail(lane, record);
     }
-    return { records, lanes: [...heads.values()] };
+    this.#pending = [];
   }
 
-  #remember(record: LogRecord): void {
-    const lane = this.#lane(record.stream, record.partition);
-    if (lane.seats.length === 0 || this.#tailRecords >= TAIL_RECORDS || this.#tailBytes >= TAIL_BYTES) {
-      this.#forgetTail(lane);
-      lane.tailFirst = record.number + 1;
-      return;
-    }
+  #intoTail(lane: Lane, record: LogRecord): void {
     lane.tail.push(record);
     this.#tailRecords += 1;
     this.#tailBytes += record.data.length;
+  }
+
+  /** What was given numbers above `head` is no more. */
+  #shrink(lane: Lane, head: number): void {
+    while (lane.tail.length > 0 && lane.tail.at(-1)!.number > head) {
+      this.#tailBytes -= lane.tail.pop()!.data.length;
+      this.#tailRecords -= 1;
+    }
+    lane.head = head;
+    if (lane.tail.length === 0) lane.tailFirst = head + 1;
+  }
+
+  /** Where much is unread, what grew last is read from the store. */
+  #bound(): void {
+    for (const lane of this.#grown.keys()) {
+      if (this.#tailRecords < TAIL_RECORDS && this.#tailBytes < TAIL_BYTES) return;
+      this.#forgetTail(lane);
+      lane.tailFirst = lane.head + 1;
+    }
   }
 
   /**
@@ -518,9 +541,7 @@ export class Core implements Reader {
     lane.head = record.number;
     lane.lost = false;
     if (lane.tail.length === 0) lane.tailFirst = record.number;
-    lane.tail.push(record);
-    this.#tailRecords += 1;
-    this.#tailBytes += record.data.length;
+    this.#intoTail(lane, record);
     return true;
   }
 
@@ -694,11 +715,32 @@ export class Core implements Reader {
       this.#nextDeadlineMs = undefined;
     }
     if (this.#wakesMayStand) taken += this.#takeUpWoken();
-    const seats = this.#members.flatMap((member) => [...this.#readySeats(member)]);
-    // Another seat is first each time, so that a short budget starves none.
-    const start = seats.length === 0 ? 0 : this.#turn++ % seats.length;
-    for (let i = 0; i < seats.length && goOn(); i++) taken += this.#runLane(seats[(start + i) % seats.length]!, goOn);
+    taken += this.#runLanes(goOn);
     for (const member of this.#members) if (member.sums.size > 0) this.#softly(() => this.#settle(member));
+    return taken;
+  }
+
+  /** For simulations: how many runs with something to take went before says which lane is first in the next. */
+  turnTo(turn: number): void {
+    this.#turn = turn;
+  }
+
+  /** Every lane that can be read, and again as long as what was decided is there to be read: question and answer leave rows once. */
+  #runLanes(goOn: () => boolean): number {
+    let taken = 0;
+    // Another seat is first each time, so that a short budget starves none.
+    const turn = this.#turn;
+    for (let goesOn = true; goesOn; ) {
+      if (!this.#logElsewhere) this.#number();
+      const seats = this.#members.flatMap((member) => [...this.#readySeats(member)]);
+      if (seats.length === 0) break;
+      this.#turn = turn + 1;
+      for (let i = 0; i < seats.length && goesOn; i++) {
+        goesOn = goOn();
+        if (goesOn) taken += this.#runLane(seats[(turn + i) % seats.length]!, goOn);
+      }
+      if (this.#logElsewhere) break;
+    }
     return taken;
   }
 
@@ -737,12 +779,20 @@ export class Core implements Reader {
       }
   }
 
+  /** The next records of a lane: those that are not in memory from the store, which does not have yet what the open group appended. */
+  #next(lane: Lane, position: number): readonly LogRecord[] {
+    const at = position + 1 - lane.tailFirst;
+    if (at >= 0) return lane.tail.slice(at, at + UNIT);
+    const stored = this.#store.read(lane.stream, lane.partition, position, UNIT);
+    const last = stored.at(-1);
+    if (last === undefined || last.number + 1 < lane.tailFirst || stored.length === UNIT) return stored;
+    const rest = last.number + 1 - lane.tailFirst;
+    return [...stored, ...lane.tail.slice(rest, rest + UNIT - stored.length)];
+  }
+
   #runLane(seat: Seat, goOn: () => boolean): number {
     const { lane, member } = seat;
-    const records =
-      seat.position + 1 >= lane.tailFirst
-        ? lane.tail.slice(seat.position + 1 - lane.tailFirst, seat.position + 1 - lane.tailFirst + UNIT)
-        : this.#store.read(lane.stream, lane.partition, seat.position, UNIT);
+    const records = this.#next(lane, seat.position);
     let taken = 0;
     for (const record of records) {
       if (record.number <= seat.position) continue;

@@ -202,7 +202,7 @@ class Turns {
     let parts: Part[] = [];
     try {
       parts = this.#queue.take(GROUP, this.#bulkLimit(started));
-      const decides = !rests && this.#state !== 'new' && this.#core.hasWork();
+      const decides = !rests && this.#state !== 'new' && (parts.length > 0 || this.#core.hasWork());
       if (parts.length === 0 && !decides) {
         this.#sleep(rests);
         return;

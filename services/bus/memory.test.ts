@@ -16,6 +16,13 @@ const seen = table<Row>({
   retention: 'RETENTION_PUBLIC',
 });
 
+const told = table<{ flowId: string; said: string }>({
+  name: 'shelf_told',
+  key: ['flowId'],
+  columns: { flowId: 'text', said: 'text' },
+  retention: 'RETENTION_PUBLIC',
+});
+
 /** Publishes what is submitted; a second look counts; knows no product `none` before `some`. */
 const shelf: ServiceModule = {
   name: 'shelf',
@@ -43,6 +50,22 @@ const shelf: ServiceModule = {
       },
       onDeadline(record, what, unit) {
         emit(unit, 'ProductRefused', { code: 'product.unknown', told: what } as never, record.key);
+      },
+    },
+  ],
+  serve: () => [],
+};
+/** Keeps a row for each flow, of what was asked and answered in it. */
+const listener: ServiceModule = {
+  name: 'listener',
+  tables: [told],
+  consumers: [
+    {
+      name: 'listener',
+      streams: ['catalogue'],
+      types: ['ProductSubmitted', 'ProductPublished'],
+      handle({ flowId, type }, unit) {
+        unit.put(told, { flowId, said: `${unit.get(told, flowId)?.said ?? ''}${type} ` });
       },
     },
   ],
@@ -170,6 +193,73 @@ describe('a bench', () => {
     expect(() => bench.run()).toThrow(expect.objectContaining({ fault: 'gateway.bug' }));
     bench.run();
     expect(bench.get(seen, 'all')?.times).toBe(9);
+  });
+
+  test('reads what a group decides within it, so that question and answer leave one row once', () => {
+    let commits = 0;
+    let rows = 0;
+    const store = new (class extends MemoryStore {
+      override write(...[layout, changes]: Parameters<MemoryStore['write']>): void {
+        if (layout.name === told.name) rows += changes.length;
+        super.write(layout, changes);
+      }
+      override commit(): void {
+        commits += 1;
+        super.commit();
+      }
+    })();
+    const bench = testBench([listener, shelf], { store });
+    const flows = ['a', 'b', 'c'].map((id) =>
+      bench.append('ProductSubmitted', { product: { productId: id } as never }, id),
+    );
+    commits = 0;
+    bench.run();
+    expect({ commits, rows }).toEqual({ commits: 1, rows: 3 });
+    for (const flowId of flows) expect(bench.get(told, flowId)?.said).toBe('ProductSubmitted ProductPublished ');
+  });
+
+  test.each(['in memory', 'after a restart'])('takes back the numbers of a group that is undone, %s', (where) => {
+    let fails = false;
+    const store = new (class extends MemoryStore {
+      override commit(): void {
+        if (fails) throw new StoreFailure(new GatewayError('gateway.disk_full'));
+        super.commit();
+      }
+    })();
+    const first = testBench([listener, shelf], { store });
+    for (const id of ['a', 'b']) first.append('ProductSubmitted', { product: { productId: id } as never }, 'key');
+    const bench = where === 'in memory' ? first : first.restart();
+    fails = true;
+    for (let n = 0; n < 3; n++)
+      expect(() => bench.run()).toThrow(expect.objectContaining({ fault: 'gateway.disk_full' }));
+    fails = false;
+    bench.append('ProductSubmitted', { product: { productId: 'c' } as never }, 'key');
+    bench.run();
+    const [lane] = store.lanes().filter(({ head }) => head > 0);
+    expect(store.read('catalogue', lane!.partition, 0, Infinity).map(({ number, type }) => [number, type])).toEqual([
+      [1, 'ProductSubmitted'],
+      [2, 'ProductSubmitted'],
+      [3, 'ProductSubmitted'],
+      [4, 'ProductPublished'],
+      [5, 'ProductPublished'],
+      [6, 'ProductPublished'],
+    ]);
+    expect(bench.ages().filter(({ gap, unread }) => gap || unread > 0)).toEqual([]);
+    expect(bench.list(told, { equals: [] }).map(({ said }) => said)).toEqual(
+      Array(3).fill('ProductSubmitted ProductPublished '),
+    );
+  });
+
+  test('reads from the store what is too much to be kept in memory, and from there what the group adds', () => {
+    const bench = testBench([listener, shelf]);
+    for (let n = 0; n < 20_200; n++)
+      bench.append('ProductSubmitted', { product: { productId: `p${n % 7}` } as never }, `k${n % 3}`);
+    bench.run();
+    expect([0, 1, 2, 3, 4, 5, 6].reduce((sum, n) => sum + bench.get(seen, `p${n}`)!.times, 0)).toBe(20_200);
+    expect(
+      bench.list(told, { equals: [] }).filter(({ said }) => said === 'ProductSubmitted ProductPublished '),
+    ).toHaveLength(20_200);
+    expect(bench.ages().filter(({ gap, unread }) => gap || unread > 0)).toEqual([]);
   });
 
   test('goes on after a restart', () => {

@@ -53,9 +53,9 @@ export class SteppedEngine {
     });
   }
 
-  #run(budget: number): number {
+  #run(budget: number): void {
     let asked = 0;
-    return this.#core.run(() => {
+    this.#core.run(() => {
       // It is asked first when the first lane is chosen.
       if (asked === 0) this.#turn += 1;
       asked += 1;
@@ -63,21 +63,10 @@ export class SteppedEngine {
     });
   }
 
-  /** Work that is thrown away, until the next group begins at `turn`, or there is nothing that a turn could order. */
+  /** The next group begins as after so many. */
   turnTo(turn: number): void {
-    if (this.#turn >= turn) return;
-    const thrownAway = new Error('thrown away');
-    try {
-      this.#core.group(() => {
-        for (let before = -1; before !== this.#turn && this.#turn < turn; ) {
-          before = this.#turn;
-          this.#run(0);
-        }
-        throw thrownAway;
-      });
-    } catch (thrown) {
-      if (thrown !== thrownAway) throw thrown;
-    }
+    this.#turn = turn;
+    this.#core.turnTo(turn);
   }
 
   hasWork(): boolean {
