@@ -1058,7 +1058,9 @@ async function listsFor(
   for (const folder of [config.EDUK_DATA, ...(lists === undefined ? [] : [lists])]) {
     const has = [`${vaultFile(folder)}.forgotten`, copy.ledgerOf(stateFile(folder))].some((file) => existsSync(file));
     if (!has && folder === lists)
-      throw new ConfigError([`${folder} holds no lists (${VAULT}.forgotten, ${STATE}.withdrawn)`]);
+      throw new ConfigError([
+        `${folder} holds no lists (${VAULT}.forgotten, ${STATE}.withdrawn): name the folder that does with --lists, or say --without-lists when they are lost or were never begun`,
+      ]);
     any ||= has;
     const read = await listsOf(copy, folder);
     found.forgotten.push(...read.forgotten);

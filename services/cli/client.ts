@@ -124,7 +124,8 @@ export function connectGateway(config: Config): Gateway {
   const plain = (thrown: unknown): unknown => {
     const error = thrown as ServiceError;
     const silent = (error.metadata?.get('eduk-fault') ?? []).length === 0;
-    if (error.code === status.UNAVAILABLE && silent) return notRunning(address);
+    if (error.code === status.UNAVAILABLE && silent)
+      return OTHER_TONGUE.test(error.details) ? notTheDoor(address) : notRunning(address);
     if (error.code === status.UNAUTHENTICATED && token === undefined)
       return new Problem(
         'party.unknown',
@@ -219,3 +220,13 @@ export function connectGateway(config: Config): Gateway {
 
 const notRunning = (address: string): Problem =>
   new Problem('peer.unavailable', `No gateway answers at ${address}. ${howToStart}`, { who: 'us' });
+
+/** What the gRPC client says of a server that speaks no HTTP/2. */
+const OTHER_TONGUE = /Protocol error/;
+
+const notTheDoor = (address: string): Problem =>
+  new Problem(
+    'peer.refused',
+    `What answers at ${address} is not a gateway's gRPC door: perhaps its pages, or another program. EDUK_GRPC is to name the address that stands after grpc= in the line that the gateway starts with.`,
+    { who: 'us' },
+  );

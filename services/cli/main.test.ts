@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -11,7 +12,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createPage } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -3116,6 +3118,21 @@ describe('errors', () => {
         expect(json.error.message).toContain('npx eduk start');
       }
     killed.stop();
+  });
+
+  test('what answers and is no gRPC door is said to be none, and where the door’s address stands', async () => {
+    const page = createPage((_, answer) => answer.end('a page')).listen(0, '127.0.0.1');
+    await once(page, 'listening');
+    const env = {
+      EDUK_DATA: join(tmpdir(), 'eduk-no-folder'),
+      EDUK_GRPC: `127.0.0.1:${(page.address() as AddressInfo).port}`,
+    };
+    const { exit, json } = await run('party list --json', env);
+    expect([exit, json.error.code]).toEqual([1, 'peer.refused']);
+    expect(json.error.message).toContain(`${env.EDUK_GRPC} is not a gateway's gRPC door`);
+    expect(json.error.message).toContain('grpc=');
+    page.closeAllConnections();
+    page.close();
   });
 
   test('a school whose number has a slip is not said to have been shown to nobody', async () => {

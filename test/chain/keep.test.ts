@@ -75,6 +75,8 @@ test('a running gateway is backed up, the drill restores it, and a restore has a
   const refused = await run(['restore', made.json.folder, '--json'], env(other));
   expect(refused.exit).toBe(1);
   expect(refused.json.error).toMatchObject({ code: 'state.conflict', message: expect.stringContaining('--lists') });
+  const empty = await run(['restore', made.json.folder, '--lists', home, '--json'], env(other));
+  expect(empty.json.error.message).toMatch(/holds no lists .*--without-lists/);
   const restored = await run(['restore', made.json.folder, '--without-lists', '--json'], env(other));
   expect(restored.json).toMatchObject({ engine: 'embedded', rows: made.json.rows, reapplied: 0, lost: [] });
   const second = await startGateway({ ...env(other), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
