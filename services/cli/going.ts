@@ -4,7 +4,7 @@ import type { GoingMail } from '#proto/eduk/delivery/v1/delivery';
 import type { PreviewWithheldResponse } from '#proto/eduk/operator/v1/operator';
 import type { Call, Flag, Result } from './command.ts';
 import { counted, dutchTime, isoTime, table } from './print.ts';
-import { Problem } from './problem.ts';
+import { asProblem, Problem } from './problem.ts';
 import { mailboxWord } from './words.ts';
 
 /** Of every command that lets mail go. */
@@ -15,9 +15,11 @@ export const goingFlags = {
 
 export const UNCHANGED = 'Nothing was changed.';
 
-export const goingJson = (going: readonly GoingMail[]) =>
+export const goingJson = (going: readonly GoingMail[], uncounted = false) =>
   going.length === 0
-    ? {}
+    ? uncounted
+      ? { uncounted }
+      : {}
     : {
         going: going.map(({ service, standard, messages, staying, more, oldestMs, schools }) => ({
           service: mailboxWord(service),
@@ -55,6 +57,10 @@ export const withheldShown = ({ going, unconfirmed }: PreviewWithheldResponse): 
   said: `${unconfirmed ? 'It would not hold yet: school and party both have to give their word. ' : ''}${UNCHANGED}`,
 });
 
+/** Instead of what a change let go, where nobody could count it. */
+export const UNCOUNTED =
+  'What it comes to could not be counted: who keeps that did not answer. eduk doctor says who is away.';
+
 const oldestOf = (going: readonly GoingMail[]): bigint =>
   going.map(({ oldestMs }) => oldestMs).reduce((a, b) => (b > 0n && (a === 0n || b < a) ? b : a), 0n);
 
@@ -76,8 +82,20 @@ export function goingSaid(going: readonly GoingMail[], how: string): string {
 /** On a terminal shows what would go, where there is any, and asks. Throws where the answer is no. */
 export async function agreed(call: Call, preview: () => Promise<readonly GoingMail[]>): Promise<void> {
   if (!asks(call)) return;
-  const going = await preview();
-  if (going.length > 0) await sure(call, goingTable(going));
+  const going = await previewed(preview);
+  if (going === undefined) await sure(call, UNCOUNTED);
+  else if (going.length > 0) await sure(call, goingTable(going));
+}
+
+/** What a change comes to, to ask by; undefined = who keeps that does not answer, which keeps nobody from the change. */
+export async function previewed<T>(preview: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await preview();
+  } catch (thrown) {
+    // A `Problem` already: no gateway was reached.
+    if (thrown instanceof Problem || !/^(peer|gateway)\./.test(asProblem(thrown).code)) throw thrown;
+    return undefined;
+  }
 }
 
 /** Whether somebody is there to be asked. */

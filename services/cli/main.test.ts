@@ -634,6 +634,20 @@ describe('party', () => {
       expect((await eduk(line)).err).toContain('Let go, in order: 7 messages of before; the oldest of');
       expect((await eduk(`${line} --json`)).json).toMatchObject({ going: [{ messages: 7, schools: 2 }] });
     }
+    // Who keeps it is away: that is said, and keeps nobody from it.
+    answer('previewWithheld', new Refusal('peer.unavailable', 'It does not answer.'));
+    for (const [method, line] of [
+      ['changeMandate', 'mandate confirm m-1'],
+      ['resumeParty', `party resume ${oin}`],
+    ] as const) {
+      expect((await eduk(`${line} --preview --json`)).json.error.code).toBe('peer.unavailable');
+      const unseen = { decision: { outcome: 'Changed' }, clientId: 'c', state: MandateState.MANDATE_STATE_ACTIVE };
+      answer(method, { ...unseen, uncounted: true });
+      const on = await run(line, gateway.env, 'yes\n', false, true);
+      expect([on.exit, on.err]).toEqual([0, expect.stringMatching(/could not be counted[\s\S]*Go on\?/)]);
+      expect((await eduk(line)).err).toContain('could not be counted');
+      expect((await eduk(`${line} --json`)).json.uncounted).toBe(true);
+    }
     answer('previewWithheld', { going: [], unconfirmed: true });
     expect((await eduk('mandate confirm m-1 --preview')).err).toContain('school and party both');
   });
@@ -1023,6 +1037,15 @@ describe('freezes', () => {
     const ended = (await eduk('freeze end f-1')).err.replaceAll('\n', ' ');
     expect(ended).toMatch(/1 replay and 1 roster go on, the oldest since .*1 lot of withdrawals or blocks waits on/);
     expect((await eduk('freeze end f-1 --json')).json.works).toHaveLength(3);
+    // A brake works also while nobody can say what it stops.
+    answer('previewFreeze', new Refusal('peer.unavailable', 'It does not answer.'));
+    answer('setFreeze', { decision: { outcome: 'FreezeChanged' }, freeze, uncounted: true });
+    answer('endFreeze', { decision: { outcome: 'FreezeChanged' }, freeze, uncounted: true });
+    for (const line of [set, 'freeze end f-1']) {
+      expect((await run(line, gateway.env, 'yes\n', false, true)).exit).toBe(0);
+      expect((await eduk(line)).err).toContain('could not be counted');
+      expect((await eduk(`${line} --json`)).json.uncounted).toBe(true);
+    }
   });
 
   test('freeze list and freeze end', async () => {

@@ -3,7 +3,7 @@ import type { Freeze } from '#proto/eduk/core/v1/party';
 import type { FreezeView, FrozenWork, PartyName } from '#proto/eduk/operator/v1/operator';
 import { oin, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
-import { asks, goingFlags, sure, UNCHANGED } from '../going.ts';
+import { asks, goingFlags, previewed, sure, UNCHANGED, UNCOUNTED } from '../going.ts';
 import { dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
 
@@ -171,18 +171,20 @@ export const setFreeze: Command = {
       };
     }
     if (asks(call)) {
-      const { works, names } = await preview();
-      if (works.length > 0) await sure(call, worksTable(works, names));
+      const seen = await previewed(preview);
+      if (seen === undefined) await sure(call, UNCOUNTED);
+      else if (seen.works.length > 0) await sure(call, worksTable(seen.works, seen.names));
     }
     const answer = await call.gateway().ask('setFreeze', asked);
     const refusal = refusalIn(answer.decision);
     if (refusal) throw refusal;
-    const { freeze, unchanged, flowId, works } = answer;
-    const stops = worksSaid(works, (isOne) => (isOne ? 'waits for it' : 'wait for it'));
+    const { freeze, unchanged, flowId, works, uncounted } = answer;
+    const stops = uncounted ? UNCOUNTED : worksSaid(works, (isOne) => (isOne ? 'waits for it' : 'wait for it'));
     return {
       json: {
         ...{ flowId, unchanged, freeze: freeze ? json(freeze) : null },
         ...(works.length > 0 ? { works: works.map((work) => workJson(work)) } : {}),
+        ...(uncounted ? { uncounted } : {}),
       },
       ...(freeze ? { text: text(freeze) } : {}),
       said: freeze
@@ -250,10 +252,11 @@ export const endFreeze: Command = {
       };
     }
     if (asks(call)) {
-      const { works, names } = await preview();
-      if (works.length > 0) await sure(call, worksTable(works, names));
+      const seen = await previewed(preview);
+      if (seen === undefined) await sure(call, UNCOUNTED);
+      else if (seen.works.length > 0) await sure(call, worksTable(seen.works, seen.names));
     }
-    const { decision, flowId, freeze, works } = await call.gateway().ask('endFreeze', asked);
+    const { decision, flowId, freeze, works, uncounted } = await call.gateway().ask('endFreeze', asked);
     const refusal = refusalIn(decision);
     if (refusal) throw refusal;
     const isOver = (freeze?.endedMs ?? 0n) > 0n;
@@ -261,12 +264,16 @@ export const endFreeze: Command = {
       json: {
         ...{ flowId, ended: isOver, freeze: freeze ? json(freeze) : null },
         ...(works.length > 0 ? { works: works.map((work) => workJson(work)) } : {}),
+        ...(uncounted ? { uncounted } : {}),
       },
       ...(freeze ? { text: text(freeze) } : {}),
       said: !decision?.outcome
         ? `Accepted, not decided yet; follow it with eduk flow show ${flowId}`
         : isOver
-          ? ['It is ended; what waited for it goes on, unless another freeze holds it.', goOnSaid(works)]
+          ? [
+              'It is ended; what waited for it goes on, unless another freeze holds it.',
+              uncounted ? UNCOUNTED : goOnSaid(works),
+            ]
               .filter(Boolean)
               .join('\n')
           : freeze?.endAskedBy

@@ -2,7 +2,7 @@ import { Mandate, MandateState, type RegisteredEndpoint, type SchoolMandate } fr
 import type { ChangeMandateRequest, PartyName } from '#proto/eduk/operator/v1/operator';
 import { day, oin, schoolFlag, siteCode } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { agreed, goingFlags, goingJson, goingSaid, LET_GO, withheldShown } from '../going.ts';
+import { agreed, goingFlags, goingJson, goingSaid, LET_GO, UNCOUNTED, withheldShown } from '../going.ts';
 import { counted, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
 import { mandateStates, purposes, services } from '../words.ts';
@@ -301,7 +301,7 @@ async function change(
     if (call.has('preview')) return withheldShown(await preview());
     await agreed(call, async () => (await preview()).going);
   }
-  const { state, autorisatiesleutel, flowId, decision, schools, going } = await call
+  const { state, autorisatiesleutel, flowId, decision, schools, going, uncounted } = await call
     .gateway()
     .ask('changeMandate', { mandateId, ...asked });
   decided(decision, flowId);
@@ -311,9 +311,9 @@ async function change(
     accept: `Nothing is routed until the school has confirmed it: eduk mandate confirm ${mandateId}`,
   };
   const wants = state === MandateState.MANDATE_STATE_UNCONFIRMED ? wanting[asked.change] : undefined;
-  const said = wants ?? goingSaid(going, LET_GO);
+  const said = wants ?? (uncounted ? UNCOUNTED : goingSaid(going, LET_GO));
   const answer = told(mandateId, state, autorisatiesleutel, parts);
-  return { ...answer, json: { ...(answer.json as object), ...goingJson(going) }, ...(said ? { said } : {}) };
+  return { ...answer, json: { ...(answer.json as object), ...goingJson(going, uncounted) }, ...(said ? { said } : {}) };
 }
 
 const which = [

@@ -2,7 +2,7 @@
 import type { PreviewStopResponse, StoppedParty } from '#proto/eduk/operator/v1/operator';
 import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { agreed, goingFlags, goingJson, goingSaid, LET_GO, withheldShown } from '../going.ts';
+import { agreed, goingFlags, goingJson, goingSaid, LET_GO, UNCOUNTED, withheldShown } from '../going.ts';
 import { counted, dutchTime, isoTime, list } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
 import { secretRows, secretsJson } from '../secrets.ts';
@@ -135,7 +135,7 @@ export const resumeParty: Command = {
       ...(mandatesWebhookSecret ? { mandatesWebhookSecret } : {}),
       ...(holdingsSecret ? { holdingsSecret } : {}),
       ...secretsJson(answer),
-      ...goingJson(answer.going),
+      ...goingJson(answer.going, answer.uncounted),
     };
     if (unchanged) return { json, text: 'It was not stopped; its secrets stay as they are.' };
     return {
@@ -152,8 +152,8 @@ export const resumeParty: Command = {
       ]),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.
       ...(decision?.outcome
-        ? answer.going.length > 0
-          ? { said: goingSaid(answer.going, LET_GO) }
+        ? answer.going.length > 0 || answer.uncounted
+          ? { said: answer.uncounted ? UNCOUNTED : goingSaid(answer.going, LET_GO) }
           : {}
         : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),
     };

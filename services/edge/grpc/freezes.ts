@@ -18,6 +18,7 @@ import type * as op from '#proto/eduk/operator/v1/operator';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { endFreeze, setFreeze } from '../intake/freezes.ts';
+import { countedBeside } from '../reads/counted.ts';
 import { factOf, goesOnMs, isBeside, wouldGoOn, wouldStop } from '../reads/freezes.ts';
 import { requireKnown } from '../reads/known.ts';
 import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
@@ -150,12 +151,12 @@ export const freezeUnary = {
     const freeze = Freeze.fromPartial({ freezeId, schoolOin, partyOin, fromMs, untilMs, reason });
     const byPerson = personOf(caller);
     const submitted = { freeze, change: 'set', byPerson, second: false, confirmed: false };
-    const works = await setsWork(gate, freeze);
+    const { found: works, uncounted } = await countedBeside(() => setsWork(gate, freeze));
     const { flowId } = await take(setFreeze(submitted), request, operator, gate);
     const decision = await decided(gate, flowId);
     const set = chain.freeze(freezeId);
     if (set || decision?.outcome !== 'FreezeChanged')
-      return { flowId, decision, freeze: set, unchanged: false, works: set ? works : [] };
+      return { flowId, decision, freeze: set, unchanged: false, works: set ? works : [], uncounted };
     const same = chain
       .freezes()
       .find(
@@ -166,7 +167,7 @@ export const freezeUnary = {
           one.untilMs === untilMs &&
           one.endedMs === 0n,
       );
-    return { flowId, decision, freeze: same, unchanged: true, works: [] };
+    return { flowId, decision, freeze: same, unchanged: true, works: [], uncounted: false };
   },
   listFreezes: async (request: op.ListFreezesRequest, { door }: Gate): Promise<op.ListFreezesResponse> => {
     const { chain, clock } = door;
@@ -197,11 +198,11 @@ export const freezeUnary = {
     const byPerson = personOf(caller);
     const order = { byPerson, second: gate.freezeSecond, confirmed: byPerson === '' && confirm };
     const submitted = { freeze, change: 'end', ...order };
-    const works = await endsWork(gate, freeze);
+    const { found: works, uncounted } = await countedBeside(() => endsWork(gate, freeze));
     const { flowId } = await take(endFreeze(submitted), { freezeId, confirm }, operator, gate);
     const decision = await decided(gate, flowId);
     const ended = chain.freeze(freezeId);
-    return { flowId, decision, freeze: ended, works: (ended?.endedMs ?? 0n) > 0n ? works : [] };
+    return { flowId, decision, freeze: ended, works: (ended?.endedMs ?? 0n) > 0n ? works : [], uncounted };
   },
 };
 

@@ -58,6 +58,7 @@ import { previewForget } from '../leaving/forget.ts';
 import { saidOf } from '../out/results.ts';
 import { HOLDINGS, webhookKeys, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
+import { countedBeside } from '../reads/counted.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { requireKnown, schoolNamed } from '../reads/known.ts';
 import { launches } from '../reads/launches.ts';
@@ -270,16 +271,19 @@ const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): 
 
 const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate): Promise<op.ChangeMandateResponse> => {
   const parts = gate.door.chain.partsOf(request.mandateId);
-  const { going } = ['confirm', 'accept'].includes(request.change)
-    ? await goingBy(gate.door, mandatesNamed(gate.door.chain, request.mandateId), request.change)
-    : { going: [] };
+  const { found: going, uncounted } = await countedBeside(async () =>
+    ['confirm', 'accept'].includes(request.change)
+      ? (await goingBy(gate.door, mandatesNamed(gate.door.chain, request.mandateId), request.change)).going
+      : [],
+  );
   if (parts[0]) {
     const { flowId } = await take(operatorChange(parts, parts[0].boardOin), request, operator, gate);
     const decision = await decided(gate, flowId);
     const told = decision.code
       ? { schools: gate.door.chain.partsOf(request.mandateId), decision }
       : await changedParts(gate, flowId, request.mandateId, request.change);
-    return { state: stateOf(told.schools), autorisatiesleutel: '', flowId, ...told, going: decision.code ? [] : going };
+    const state = stateOf(told.schools);
+    return { state, autorisatiesleutel: '', flowId, ...told, going: decision.code ? [] : going, uncounted };
   }
   const mandate = gate.door.chain.mandate(request.mandateId);
   if (!mandate) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
@@ -292,6 +296,7 @@ const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate)
     decision,
     schools: [],
     going: decision.code ? [] : going,
+    uncounted,
   };
 };
 
@@ -537,7 +542,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
   const digests = CredentialDigests.fromPartial(
     hasSecrets ? { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey) } : {},
   );
-  const going = await goingTo(gate.door, request.oin);
+  const { found: going, uncounted } = await countedBeside(() => goingTo(gate.door, request.oin));
   const { flowId } = await take(resumeParty(digests), request, operator, gate);
   const decision = await decided(gate, flowId);
   const known = chain.credentials(request.oin);
@@ -552,6 +557,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
     decision,
     unchanged: !wasStopped,
     going,
+    uncounted,
     clientId: known?.clientId ?? '',
     clientSecret: isOurs ? clientSecret : '',
     apiKey: isOurs ? apiKey : '',

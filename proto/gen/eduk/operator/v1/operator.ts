@@ -264,6 +264,8 @@ export interface ChangeMandateResponse {
   schools: Mandate[];
   /** `confirm`, `accept`: withheld mail that goes by it, as counted just before. */
   going: GoingMail[];
+  /** `going` could not be counted: who keeps it did not answer. */
+  uncounted: boolean;
 }
 
 /** Filters. */
@@ -1327,6 +1329,8 @@ export interface ResumePartyResponse {
   serviceWebhookSecrets: EndpointSecret[];
   /** What waited and goes by it, as counted just before. */
   going: GoingMail[];
+  /** `going` could not be counted: who keeps it did not answer. */
+  uncounted: boolean;
 }
 
 /** Of whom, which Dutch days (empty = any), and behind which place. */
@@ -2148,6 +2152,8 @@ export interface SetFreezeResponse {
   unchanged: boolean;
   /** What stood a moment before, and rests or waits by it. */
   works: FrozenWork[];
+  /** `works` could not be counted: who keeps it did not answer. */
+  uncounted: boolean;
 }
 
 /** One of the two. */
@@ -2238,6 +2244,8 @@ export interface EndFreezeResponse {
     | undefined;
   /** Ended: what waited for it a moment before, and goes on or waits on. */
   works: FrozenWork[];
+  /** `works` could not be counted: who keeps it did not answer. */
+  uncounted: boolean;
 }
 
 /** One part of the query of a page. */
@@ -4437,7 +4445,15 @@ export const ChangeMandateRequest: MessageFns<ChangeMandateRequest> = {
 };
 
 function createBaseChangeMandateResponse(): ChangeMandateResponse {
-  return { state: 0, autorisatiesleutel: "", flowId: "", decision: undefined, schools: [], going: [] };
+  return {
+    state: 0,
+    autorisatiesleutel: "",
+    flowId: "",
+    decision: undefined,
+    schools: [],
+    going: [],
+    uncounted: false,
+  };
 }
 
 export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
@@ -4459,6 +4475,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     }
     for (const v of message.going) {
       GoingMail.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.uncounted !== false) {
+      writer.uint32(56).bool(message.uncounted);
     }
     return writer;
   },
@@ -4524,6 +4543,14 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
             message.going.push(GoingMail.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.uncounted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4548,6 +4575,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       schools: globalThis.Array.isArray(object?.schools) ? object.schools.map((e: any) => Mandate.fromJSON(e)) : [],
       going: globalThis.Array.isArray(object?.going) ? object.going.map((e: any) => GoingMail.fromJSON(e)) : [],
+      uncounted: isSet(object.uncounted) ? globalThis.Boolean(object.uncounted) : false,
     };
   },
 
@@ -4571,6 +4599,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     if (message.going?.length) {
       obj.going = message.going.map((e) => GoingMail.toJSON(e));
     }
+    if (message.uncounted !== false) {
+      obj.uncounted = message.uncounted;
+    }
     return obj;
   },
 
@@ -4587,6 +4618,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
       : undefined;
     message.schools = object.schools?.map((e) => Mandate.fromPartial(e)) || [];
     message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
+    message.uncounted = object.uncounted ?? false;
     return message;
   },
 };
@@ -16914,6 +16946,7 @@ function createBaseResumePartyResponse(): ResumePartyResponse {
     holdingsSecret: "",
     serviceWebhookSecrets: [],
     going: [],
+    uncounted: false,
   };
 }
 
@@ -16951,6 +16984,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     }
     for (const v of message.going) {
       GoingMail.encode(v!, writer.uint32(170).fork()).join();
+    }
+    if (message.uncounted !== false) {
+      writer.uint32(176).bool(message.uncounted);
     }
     return writer;
   },
@@ -17056,6 +17092,14 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
             message.going.push(GoingMail.decode(reader, reader.uint32()));
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.uncounted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -17115,6 +17159,7 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
       going: globalThis.Array.isArray(object?.going)
         ? object.going.map((e: any) => GoingMail.fromJSON(e))
         : [],
+      uncounted: isSet(object.uncounted) ? globalThis.Boolean(object.uncounted) : false,
     };
   },
 
@@ -17153,6 +17198,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     if (message.going?.length) {
       obj.going = message.going.map((e) => GoingMail.toJSON(e));
     }
+    if (message.uncounted !== false) {
+      obj.uncounted = message.uncounted;
+    }
     return obj;
   },
 
@@ -17174,6 +17222,7 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     message.holdingsSecret = object.holdingsSecret ?? "";
     message.serviceWebhookSecrets = object.serviceWebhookSecrets?.map((e) => EndpointSecret.fromPartial(e)) || [];
     message.going = object.going?.map((e) => GoingMail.fromPartial(e)) || [];
+    message.uncounted = object.uncounted ?? false;
     return message;
   },
 };
@@ -27013,7 +27062,7 @@ export const SetFreezeRequest: MessageFns<SetFreezeRequest> = {
 };
 
 function createBaseSetFreezeResponse(): SetFreezeResponse {
-  return { flowId: "", decision: undefined, freeze: undefined, unchanged: false, works: [] };
+  return { flowId: "", decision: undefined, freeze: undefined, unchanged: false, works: [], uncounted: false };
 }
 
 export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
@@ -27032,6 +27081,9 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
     }
     for (const v of message.works) {
       FrozenWork.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.uncounted !== false) {
+      writer.uint32(48).bool(message.uncounted);
     }
     return writer;
   },
@@ -27089,6 +27141,14 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
             message.works.push(FrozenWork.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.uncounted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -27112,6 +27172,7 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
       freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
       works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
+      uncounted: isSet(object.uncounted) ? globalThis.Boolean(object.uncounted) : false,
     };
   },
 
@@ -27132,6 +27193,9 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
     if (message.works?.length) {
       obj.works = message.works.map((e) => FrozenWork.toJSON(e));
     }
+    if (message.uncounted !== false) {
+      obj.uncounted = message.uncounted;
+    }
     return obj;
   },
 
@@ -27149,6 +27213,7 @@ export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
       : undefined;
     message.unchanged = object.unchanged ?? false;
     message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
+    message.uncounted = object.uncounted ?? false;
     return message;
   },
 };
@@ -28007,7 +28072,7 @@ export const EndFreezeRequest: MessageFns<EndFreezeRequest> = {
 };
 
 function createBaseEndFreezeResponse(): EndFreezeResponse {
-  return { flowId: "", decision: undefined, freeze: undefined, works: [] };
+  return { flowId: "", decision: undefined, freeze: undefined, works: [], uncounted: false };
 }
 
 export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
@@ -28023,6 +28088,9 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     }
     for (const v of message.works) {
       FrozenWork.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.uncounted !== false) {
+      writer.uint32(40).bool(message.uncounted);
     }
     return writer;
   },
@@ -28072,6 +28140,14 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
             message.works.push(FrozenWork.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.uncounted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -28094,6 +28170,7 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
       freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
       works: globalThis.Array.isArray(object?.works) ? object.works.map((e: any) => FrozenWork.fromJSON(e)) : [],
+      uncounted: isSet(object.uncounted) ? globalThis.Boolean(object.uncounted) : false,
     };
   },
 
@@ -28111,6 +28188,9 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
     if (message.works?.length) {
       obj.works = message.works.map((e) => FrozenWork.toJSON(e));
     }
+    if (message.uncounted !== false) {
+      obj.uncounted = message.uncounted;
+    }
     return obj;
   },
 
@@ -28127,6 +28207,7 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
       ? Freeze.fromPartial(object.freeze)
       : undefined;
     message.works = object.works?.map((e) => FrozenWork.fromPartial(e)) || [];
+    message.uncounted = object.uncounted ?? false;
     return message;
   },
 };
