@@ -432,6 +432,7 @@ const harmless = [
   'eduk.entitlements.v1.EntitlementsService/getEntitlement',
   'eduk.entitlements.v1.EntitlementsService/listEntitlements',
   'eduk.entitlements.v1.EntitlementsService/listProductSchools',
+  'eduk.entitlements.v1.EntitlementsService/listRuleSpent',
   'eduk.entitlements.v1.EntitlementsService/listSubjects',
   // A step of a rebuild that is done again reads on; a mend holds where the row is as it was compared.
   'eduk.flows.v1.FlowsService/mendFlows',
@@ -512,6 +513,7 @@ const harmless = [
   'eduk.rosters.v1.RostersService/listMerges',
   'eduk.rosters.v1.RostersService/listNamesEnded',
   'eduk.rosters.v1.RostersService/listPulls',
+  'eduk.rosters.v1.RostersService/listRuleSpent',
   'eduk.rosters.v1.RostersService/listSchoolChanges',
   'eduk.rosters.v1.RostersService/listTurns',
   'eduk.rosters.v1.RostersService/previewTurn',
