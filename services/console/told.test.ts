@@ -41,6 +41,14 @@ test.each([
     'Een lijst van 2026-2027 wacht: bevriezing exams-2027, door de beheerder gezet op 2027-05-10 09:00, geldt tot 2027-05-28 18:00.',
   ],
   [
+    'Withdrawals of entitlements wait for approval: they take much away at once.',
+    'Het intrekken van licenties wacht op goedkeuring: er wordt veel tegelijk weggenomen.',
+  ],
+  [
+    'Withdrawals of entitlements wait: freeze exams-2027, set by operator on 2027-05-10 09:00, holds until 2027-05-28 18:00.',
+    'Het intrekken van licenties wacht: bevriezing exams-2027, door de beheerder gezet op 2027-05-10 09:00, geldt tot 2027-05-28 18:00.',
+  ],
+  [
     '1 message of this waits for Leerplein: its webhook answered 422 to attempt 1.',
     '1 bericht hiervan wacht voor Leerplein: webhook antwoordde 422 op poging 1.',
   ],
@@ -68,6 +76,17 @@ test.each([
 
 test('a value is said as it is, whatever it holds', () => {
   expect(inDutch('It starts on {} <> $1 $& \\.')).toBe('De licentie begint op {} <> $1 $& \\.');
+});
+
+test('whatever is refused of freezes and rules, and of who is not known, is said in Dutch', () => {
+  const told = ['grpc/freezes.ts', 'grpc/hold-rules.ts', 'reads/known.ts', 'stages/authorise.ts', 'labels.ts']
+    .map((path) => readFileSync(join(services, 'edge', path), 'utf8'))
+    .flatMap((source) => [
+      ...source.matchAll(/(?:\bwrong\(|'wire\.invalid',|'state\.missing',|_UNKNOWN =)\s*(['`])(.+?)\1(?=[,;)\n])/gs),
+    ])
+    .map(([, , words]) => words!.replaceAll(/\$\{.+?\}(?=[\s.]|$)/gs, '5'));
+  expect(told.length).toBeGreaterThan(20);
+  expect(told.filter((words) => inDutch(words) === undefined)).toEqual(['Name the school.']);
 });
 
 test('whatever the console itself refuses is said in Dutch', () => {

@@ -104,6 +104,18 @@ describe('another address of a mailbox', () => {
     expect(await it.drain()).toBe(1);
   });
 
+  test('gets only what a mandate lets go; the rest stays until one does', async () => {
+    const it = chain();
+    it.grant('a');
+    it.grant('b', OTHER);
+    it.mandate(MANDATE_STATE_ENDED, OTHER);
+    expect(await it.going([ELSEWHERE])).toMatchObject([{ messages: 1n, staying: 1n }]);
+    it.mandate(MANDATE_STATE_ENDED);
+    expect(await it.going([ELSEWHERE])).toMatchObject([{ messages: 0n, staying: 2n }]);
+    it.name([ELSEWHERE]);
+    expect(await it.drain('mandate.ended')).toBe(0);
+  });
+
   test('is that of an endpoint that said that it is gone, once it is named again', async () => {
     const it = chain();
     it.grant('a');
@@ -144,6 +156,20 @@ describe('what is withheld', () => {
     expect(await it.withheld({ mandates: [active] })).toEqual([]);
     it.bench.advance(1);
     expect(await it.drain()).toBe(3);
+  });
+
+  test('is told before its sender looked at it, as at an endpoint that rests', async () => {
+    const it = chain();
+    it.mandate(MANDATE_STATE_ENDED);
+    const since = BigInt(it.bench.now());
+    it.grant('a');
+    it.grant('b', OTHER);
+    const active = it.mandateOf(MANDATE_STATE_ACTIVE);
+    expect(await it.withheld({ mandates: [active] })).toMatchObject([{ messages: 1n, schools: 1, oldestMs: since }]);
+    expect(await it.withheld({ mandates: [it.mandateOf(MANDATE_STATE_ACTIVE, OTHER)] })).toEqual([]);
+    it.stand(since);
+    expect(await it.withheld({ mandates: [active] })).toEqual([]);
+    expect(await it.withheld({ resumed: true })).toMatchObject([{ messages: 1n, schools: 1, oldestMs: since }]);
   });
 
   test('for another reason than a mandate is not let go by one', async () => {

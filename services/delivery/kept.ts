@@ -1,7 +1,7 @@
 /** What of a party's mail a change lets go or sends elsewhere: other endpoints, other mandates, or that it goes on after a stop. */
-import type { EngineView } from '#bus';
+import { allOf, type EngineView } from '#bus';
 import { NOT_SENT } from '#kernel';
-import type { Endpoint } from '#proto/eduk/core/v1/party';
+import type { Endpoint, Service } from '#proto/eduk/core/v1/party';
 import type {
   GoingMail,
   KeptMail,
@@ -13,7 +13,19 @@ import type {
 import { type AsIf, copyOf, mayHave } from './mandates.ts';
 import { lastBefore } from './moves.ts';
 import { isSent, MAILBOXES, standardFor, standardsOf, takenOver, takerOf } from './standards.ts';
-import { attempts, endpoints, heads, mail, NEVER, parkedKeys, parkedMail, pushKeys, setAside } from './tables.ts';
+import {
+  attempts,
+  bodies,
+  endpoints,
+  heads,
+  mail,
+  NEVER,
+  parkedKeys,
+  parkedMail,
+  pushKeys,
+  setAside,
+  stoppedParties,
+} from './tables.ts';
 
 /** Rows and keys that are counted one by one; beyond, numbers tell about how many there are. */
 const COUNTED = 5_000;
@@ -49,12 +61,15 @@ export function listKept(engine: EngineView, { partyOin, roles, before, after }:
     const isElsewhere = had.url !== has.url;
     // An endpoint that is named again is tried again.
     if (!isElsewhere && !engine.get(endpoints, partyOin, standard)?.gone) continue;
-    const { messages, staying, more, oldestMs } = standing(engine, partyOin, service);
-    const stays = isElsewhere ? staying : 0;
-    if (messages + stays > 0)
+    const { messages, staying, more, oldestMs, bySchool } = standing(engine, partyOin, service);
+    // What no mandate lets go waits there too, until its sender looks.
+    const schools = [...Map.groupBy(bySchool(), ({ school }) => school)];
+    const barred = sum(schools.flatMap(([school, of]) => (mayGo(engine, school, partyOin, service) ? [] : of)));
+    const stays = isElsewhere ? staying + barred : 0;
+    if (messages - barred + stays > 0)
       going.push({
         ...{ service, standard, more, schools: 0 },
-        messages: BigInt(messages),
+        messages: BigInt(messages - barred),
         staying: BigInt(stays),
         oldestMs: BigInt(oldestMs),
       });
@@ -73,7 +88,7 @@ export function listWithheld(engine: EngineView, asked: ListWithheldRequest): Li
     const isLet = ({ school }: { school: string }): boolean => {
       const known = would.get(school);
       if (known !== undefined) return known;
-      const may = (as?: AsIf) => mayHave(engine, school, party, service, engine.now(), as);
+      const may = (as?: AsIf) => mayGo(engine, school, party, service, as);
       // What may go already is on its way, whatever is changed.
       const lets = !may() && may(asIf);
       would.set(school, lets);
@@ -82,11 +97,12 @@ export function listWithheld(engine: EngineView, asked: ListWithheldRequest): Li
     // Of its own mandates a party is told whatever they say.
     const letGo = keys.filter((row) => (service === 0 ? resumed : isLet(row)));
     const isPushed = isSent(engine, party, service);
-    // Of what waits at its endpoint nothing is sent while it is stopped.
-    const waits = resumed && isPushed ? standing(engine, party, service) : undefined;
-    const messages = sum(letGo) + (waits?.messages ?? 0);
+    // What waits at its endpoint, where nothing is sent while it is stopped, and what its sender has not looked at yet.
+    const waits = isPushed ? standing(engine, party, service) : undefined;
+    const there = waits?.bySchool().filter((one) => (service === 0 ? resumed : isLet(one))) ?? [];
+    const messages = sum(letGo) + sum(there) + (resumed ? (waits?.behind ?? 0) : 0);
     if (messages === 0) continue;
-    const oldest = letGo.reduce((first, { sinceMs }) => Math.min(first, sinceMs), waits?.oldestMs || NEVER);
+    const oldest = [...letGo, ...there].reduce((first, { sinceMs }) => Math.min(first, sinceMs), NEVER);
     going.push({
       service,
       standard: isPushed ? standardFor(engine, party, service)! : '',
@@ -94,17 +110,33 @@ export function listWithheld(engine: EngineView, asked: ListWithheldRequest): Li
       staying: 0n,
       more: keys.length === WITHHELD || (waits?.more ?? false),
       oldestMs: BigInt(oldest === NEVER ? 0 : oldest),
-      schools: new Set(letGo.map(({ school }) => school)).size,
+      schools: new Set([...letGo, ...there].map(({ school }) => school)).size,
     });
   }
   return { going };
 }
 
+/** Some of what waits to be sent: of which school, and since when. */
+interface Waiting {
+  school: string;
+  rows: number;
+  sinceMs: number;
+}
+
+/** Whether the sender would let it go: a school has its own by no mandate, and news of mandates is told whatever they say. */
+const mayGo = (engine: EngineView, school: string, party: string, service: Service, as?: AsIf): boolean =>
+  service === 0 || school === party
+    ? as?.resumed === true || engine.get(stoppedParties, party) === undefined
+    : mayHave(engine, school, party, service, engine.now(), as);
+
 /** What stands in a mailbox: `messages` that wait to be sent by themselves, `staying` that somebody has to let go. */
-function standing(engine: EngineView, party: string, service: number) {
+function standing(engine: EngineView, party: string, service: Service) {
   const head = engine.get(heads, party, service);
   if (head === undefined)
-    return { messages: 0, staying: 0, more: false, oldestMs: 0, waits: 0, parked: 0, rows: [], behind: 0 };
+    return {
+      ...{ messages: 0, staying: 0, more: false, oldestMs: 0, waits: 0, parked: 0, rows: [], behind: 0 },
+      bySchool: (): Waiting[] => [],
+    };
   const had = standardFor(engine, party, service);
   const taken = had === undefined ? undefined : takenOver(engine, party, had, service);
   const after = taken ?? head.first - 1;
@@ -121,7 +153,7 @@ function standing(engine: EngineView, party: string, service: number) {
     engine
       .list(attempts, { equals: [party, standard] })
       .filter((attempt) => attempt.service === service)
-      .flatMap(({ members }) => members),
+      .flatMap(({ school, members }) => members.map((member) => ({ ...member, school }))),
   );
   const withheld = engine.list(parkedKeys, { equals: [party, service], limit: COUNTED });
   const waits = sum(waiting) + again.length;
@@ -130,6 +162,20 @@ function standing(engine: EngineView, party: string, service: number) {
     .flat()
     .slice(0, OLDEST_OF)
     .flatMap((row) => engine.list(setAside, { equals: [party, row.standard, service, row.school, row.key], limit: 1 }));
+  /** What waits to be sent, of whom it is. What lies behind what was counted is of nobody. */
+  const bySchool = (): Waiting[] => {
+    const ofRows = allOf(rows, ({ flowId, eventId, atMs }) => {
+      const body = engine.get(bodies, flowId, eventId);
+      return { school: body?.school || party, rows: 1, sinceMs: atMs };
+    });
+    const sent = again.map(({ school, atMs }) => ({ school, rows: 1, sinceMs: atMs }));
+    const ofKeys = waiting.map(({ school, standard, key, rows: some }, i) => {
+      const asked = { equals: [party, standard, service, school, key], limit: 1 };
+      const first = i < OLDEST_OF ? engine.list(setAside, asked)[0] : undefined;
+      return { school, rows: some, sinceMs: first?.atMs ?? NEVER };
+    });
+    return [...ofRows, ...sent, ...ofKeys];
+  };
   const times = [...rows.slice(0, 1), ...again, ...aside].map(({ atMs }) => atMs);
   const oldestMs = [...times, ...withheld.map(({ sinceMs }) => sinceMs)].reduce((a, b) => Math.min(a, b), NEVER);
   return {
@@ -137,14 +183,14 @@ function standing(engine: EngineView, party: string, service: number) {
     staying: sum(stopped) + sum(withheld),
     more: isMore || withheld.length === COUNTED || keys.some(({ length }) => length === COUNTED),
     oldestMs: oldestMs === NEVER ? 0 : oldestMs,
-    ...{ waits, parked: sum(withheld), rows, behind },
+    ...{ waits, parked: sum(withheld), rows, behind, bySchool },
   };
 }
 
 function keptOf(
   engine: EngineView,
   party: string,
-  service: number,
+  service: Service,
   fromMs: number,
 ): Omit<KeptMail, 'service' | 'standard'> {
   const { messages, waits, parked, rows, behind, more, oldestMs } = standing(engine, party, service);

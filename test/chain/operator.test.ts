@@ -1289,10 +1289,12 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
           (one) => one.freeze!.freezeId === freeze!.freezeId,
         )?.state;
       expect(await named(false)).toBe('holds');
+      // A freeze of a party is one at each school, of a school of each party: not of who is unknown.
+      const unknowns = [{ partyOin: newOin() }, { schoolOin: '0000000700098ZZ00000' }];
+      for (const unknown of unknowns) expect(await codeOf(at.operator.listFreezes(unknown))).toBe('state.missing');
       await at.operator.endFreeze({ freezeId: freeze!.freezeId });
       expect([await named(false), await named(true)]).toEqual([undefined, 'ended']);
-      for (const unknown of [{ partyOin: newOin() }, { schoolOin: '0000000700098ZZ00000' }])
-        expect(await codeOf(at.operator.listFreezes(unknown))).toBe('state.missing');
+      for (const unknown of unknowns) expect(await codeOf(at.operator.listFreezes(unknown))).toBe('state.missing');
     },
   },
   endFreeze: {
@@ -1346,6 +1348,9 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await listed(false)).toEqual(['stands']);
       await at.operator.endHoldRule({ ruleId: set!.ruleId });
       expect([await listed(false), await listed(true)]).toEqual([[], ['ended']]);
+      const { rule: ofAll } = await at.operator.setHoldRule({ ...rule(), all: true });
+      expect(await codeOf(at.operator.listHoldRules({ schoolOin: '0000000700098ZZ00000' }))).toBe('state.missing');
+      await at.operator.endHoldRule({ ruleId: ofAll!.ruleId });
     },
   },
   approveHoldRule: {

@@ -20,7 +20,7 @@ import type { Gate } from '../gate.ts';
 import { endFreeze, setFreeze } from '../intake/freezes.ts';
 import { countedBeside } from '../reads/counted.ts';
 import { factOf, goesOnMs, isBeside, wouldGoOn, wouldStop } from '../reads/freezes.ts';
-import { requireKnown } from '../reads/known.ts';
+import { requireNamed } from '../reads/known.ts';
 import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
 import { decisionOf } from './decision.ts';
@@ -180,8 +180,8 @@ export const freezeUnary = {
           isOf(freeze.schoolOin, request.schoolOin) &&
           isOf(freeze.partyOin, request.partyOin),
       );
-    if (freezes.length === 0) await requireKnown({ door }, request);
     const named = new Set(freezes.flatMap(({ freeze }) => [freeze.schoolOin, freeze.partyOin]));
+    await requireNamed({ door }, request, named);
     const names = [...named].flatMap((oin) => {
       const name = chain.party(oin)?.name;
       return name ? [{ oin, name }] : [];

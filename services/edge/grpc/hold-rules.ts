@@ -19,7 +19,7 @@ import type * as op from '#proto/eduk/operator/v1/operator';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { approveHoldRule, endHoldRule, setHoldRule } from '../intake/hold-rules.ts';
-import { requireKnown } from '../reads/known.ts';
+import { requireNamed } from '../reads/known.ts';
 import { usedOf } from '../reads/rule-uses.ts';
 import { SCHOOL_UNKNOWN } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
@@ -182,7 +182,8 @@ export const holdRuleUnary = {
       .holdRules()
       .map((rule) => ({ rule, state: stateOfRule(rule, clock.now()) }))
       .filter(({ rule, state }) => isOf(rule) && (request.past || (state !== 'over' && state !== 'ended')));
-    if (shown.length === 0) await requireKnown({ door }, { partyOin: '', schoolOin: request.schoolOin });
+    const of = new Set(shown.map(({ rule }) => rule.schoolOin));
+    await requireNamed({ door }, { partyOin: '', schoolOin: request.schoolOin }, of);
     const released = new Map<string, number>();
     if (shown.length > 0)
       for (const { ruling } of await heldFor(request.schoolOin, door))

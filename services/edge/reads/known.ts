@@ -27,3 +27,14 @@ export const requireKnown = (
     const isKnown = door.chain.knowsSchool(schoolOin) || (orBoard && door.chain.party(schoolOin) !== undefined);
     if (schoolOin !== '' && !isKnown) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   });
+
+/** Of a list in which what is of all is of everybody: who is not named in it has to be known. Faults: as `requireKnown`. */
+export const requireNamed = (
+  gate: Pick<Gate, 'door'>,
+  { partyOin, schoolOin }: { partyOin: string; schoolOin: string },
+  named: ReadonlySet<string>,
+): Promise<void> =>
+  requireKnown(gate, {
+    partyOin: named.has(partyOin) ? '' : partyOin,
+    schoolOin: named.has(schoolOin) ? '' : schoolOin,
+  });
