@@ -148,7 +148,13 @@ test.each(commands.filter(({ alone }) => !alone).map((command) => [command.name,
 
 test('most flags and arguments were seen to arrive', () => {
   expect(reached.size).toBeGreaterThan(190);
-  for (const one of ['hold approve HOLD', 'hold rule add --percent', 'replay run REPLAY', 'party show OIN', 'mandate list --school'])
+  for (const one of [
+    'hold approve HOLD',
+    'hold rule add --percent',
+    'replay run REPLAY',
+    'party show OIN',
+    'mandate list --school',
+  ])
     expect(reached).toContain(one);
 });
 
