@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '#kernel';
+import { events } from '#proto/events';
 import { decoded, emit, type ServiceModule, table } from './index.ts';
-import { MemoryStore, testBench } from './memory.ts';
+import { flowBytes, MemoryStore, testBench } from './memory.ts';
+import { SteppedEngine } from './stepped.ts';
 import { StoreFailure } from './store.ts';
 
 interface Row {
@@ -260,6 +262,122 @@ describe('a bench', () => {
       bench.list(told, { equals: [] }).filter(({ said }) => said === 'ProductSubmitted ProductPublished '),
     ).toHaveLength(20_200);
     expect(bench.ages().filter(({ gap, unread }) => gap || unread > 0)).toEqual([]);
+  });
+
+  describe('what is parked is older than what waits:', () => {
+    let isIll = false;
+    let taken: string[] = [];
+    /** Notes what it took, in order; `t` is a scope of its own, and sick by itself. */
+    const queue: ServiceModule = {
+      name: 'queue',
+      tables: [seen],
+      consumers: [
+        {
+          name: 'queue',
+          streams: ['catalogue'],
+          types: ['ProductSubmitted'],
+          scope: (record) => decoded(record, 'ProductSubmitted').product!.productId,
+          handle(record, unit) {
+            const { productId, title } = decoded(record, 'ProductSubmitted').product!;
+            if (isIll && record.key === 'k') throw new Error('poison');
+            if (productId === 't' && !unit.get(seen, 'mended')) throw new Error('poison');
+            if (productId === 's' && !unit.get(seen, 'early')) unit.wait('early', unit.now + 86_400_000);
+            unit.put(seen, { productId, title, times: 1 });
+            unit.wake(productId);
+            if (productId === 's') taken.push(title);
+          },
+        },
+      ],
+      serve: () => [],
+    };
+    const begun = () => {
+      isIll = false;
+      taken = [];
+      const store = new MemoryStore();
+      return { store, bench: testBench(queue, { store }) };
+    };
+    const product = (productId: string, n = 0) => ({ product: { productId, title: `${n}` } as never });
+    const many = Array.from({ length: 150 }, (_, n) => `${n}`);
+    const early = {
+      ...{ flowId: flowBytes('01a81aab-cc00-7431-8359-07c7b2405ced'), partyOin: 'p', method: 'm', schoolOin: '' },
+      ...{ referenceKey: Buffer.alloc(0), digest: Buffer.alloc(32), digestVersion: 1, rememberDays: 35 },
+      ...{ answer: Buffer.alloc(0), traceparent: '' },
+      events: [
+        {
+          ...{ stream: 'catalogue', type: 'ProductSubmitted', key: 'e' },
+          data: events.ProductSubmitted.codec
+            .encode(events.ProductSubmitted.codec.fromPartial(product('early')))
+            .finish(),
+        },
+      ],
+    };
+    const stepped = (store: MemoryStore) => {
+      const engine = new SteppedEngine({ store, modules: [queue], clock: { now: () => Date.UTC(2026, 7, 18) } });
+      const step = (more: Partial<Parameters<typeof engine.group>[0]> = {}) =>
+        engine.group({ entries: [], budget: 1000, ...more });
+      const end = () => {
+        for (let n = 0; n < 50 && engine.hasWork(); n++) step();
+        expect(engine.hasWork()).toBe(false);
+      };
+      return { engine, step, end };
+    };
+
+    test('a key that is taken up again and waits has all that comes behind it', () => {
+      const { bench } = begun();
+      isIll = true;
+      for (const n of many) bench.append('ProductSubmitted', product('s', Number(n)), 'k');
+      bench.run();
+      isIll = false;
+      bench.append('ProductSubmitted', product('s', many.length), 'k');
+      bench.retryParked('queue', 'catalogue', 'k');
+      bench.submit('ProductSubmitted', product('early'), 'e');
+      expect(taken).toEqual([...many, `${many.length}`]);
+    });
+
+    test('what it waits for may come while it is taken up again', () => {
+      const { store, bench } = begun();
+      isIll = true;
+      for (const n of many) bench.append('ProductSubmitted', product('s', Number(n)), 'k');
+      bench.run();
+      isIll = false;
+      const { engine, step, end } = stepped(store);
+      step({ entries: [early], retries: [['queue', 'catalogue', 'k']] });
+      end();
+      expect(taken).toEqual(many);
+      expect([...engine.view.parked(), ...engine.view.waiting({})]).toEqual([]);
+    });
+
+    test('what waited and parks may be taken up again before all of it has', () => {
+      const { store, bench } = begun();
+      for (const n of many) bench.append('ProductSubmitted', product('s', Number(n)), 'k');
+      bench.run();
+      isIll = true;
+      const { engine, step, end } = stepped(store);
+      step({ entries: [early] });
+      step();
+      expect(engine.view.parked()).toMatchObject([{ key: 'k' }]);
+      isIll = false;
+      step({ retries: [['queue', 'catalogue', 'k']] });
+      end();
+      expect(taken).toEqual(many);
+    });
+
+    test('of several scopes of a key one waits while another fails again', () => {
+      const { bench } = begun();
+      isIll = true;
+      for (const [n, id] of ['s', 't', 's', 'u'].entries()) bench.append('ProductSubmitted', product(id, n), 'k');
+      bench.run();
+      isIll = false;
+      bench.retryParked('queue', 'catalogue', 'k');
+      expect(bench.parked()).toMatchObject([{ key: 'k', events: 2 }]);
+      bench.submit('ProductSubmitted', product('s', 4), 'k');
+      bench.submit('ProductSubmitted', product('early'), 'e');
+      bench.submit('ProductSubmitted', product('mended'), 'e');
+      bench.retryParked('queue', 'catalogue', 'k');
+      expect(taken).toEqual(['0', '2', '4']);
+      expect(bench.get(seen, 'u')?.title).toBe('3');
+      expect([...bench.parked(), ...bench.waiting()]).toEqual([]);
+    });
   });
 
   test('goes on after a restart', () => {
