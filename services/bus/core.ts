@@ -995,7 +995,7 @@ export class Core implements Reader {
 
   #rest(member: Member, record: LogRecord, { what, deadlineMs }: { what: string; deadlineMs: number }): void {
     const scope = this.#scope(member, record);
-    if (scope === undefined || what === '' || !Number.isSafeInteger(deadlineMs)) {
+    if (scope === undefined || !isNamed({ what, deadlineMs })) {
       log('error', 'wait_without_name_or_deadline', { consumer: member.name, type: record.type });
       this.#park(member, record.stream, record, 'gateway.bug');
       return;
@@ -1235,6 +1235,7 @@ export class Core implements Reader {
       unit.drop();
       if (thrown instanceof StoreFailure) throw thrown;
       if (!(thrown instanceof Waiting)) return { code: asGatewayError(thrown).fault };
+      if (scope === undefined || !isNamed(thrown)) return { code: 'gateway.bug' };
       this.#rest(member, record, thrown);
       return 'rests';
     }
@@ -1394,6 +1395,9 @@ export class Core implements Reader {
 /** Whether something was appended to its lane that it has not taken and can be expected to. A stream that stopped, or lacks a record, keeps nobody. */
 const owes = ({ position, lane, gap, member }: Seat): boolean =>
   position < Math.max(lane.head, lane.announced) && !gap && !lane.lost && !member.stopped.has(lane.stream);
+
+const isNamed = ({ what, deadlineMs }: Pick<Waiting, 'what' | 'deadlineMs'>): boolean =>
+  what !== '' && Number.isSafeInteger(deadlineMs);
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
 

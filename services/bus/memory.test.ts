@@ -281,6 +281,7 @@ describe('a bench', () => {
             const { productId, title } = decoded(record, 'ProductSubmitted').product!;
             if (isIll && record.key === 'k') throw new Error('poison');
             if (productId === 't' && !unit.get(seen, 'mended')) throw new Error('poison');
+            if (productId === 'x' && !unit.get(seen, 'mended')) unit.wait('', unit.now + 86_400_000);
             if (productId === 's' && !unit.get(seen, 'early')) unit.wait('early', unit.now + 86_400_000);
             unit.put(seen, { productId, title, times: 1 });
             unit.wake(productId);
@@ -377,6 +378,19 @@ describe('a bench', () => {
       expect(taken).toEqual(['0', '2', '4']);
       expect(bench.get(seen, 'u')?.title).toBe('3');
       expect([...bench.parked(), ...bench.waiting()]).toEqual([]);
+    });
+
+    test('what waits for nothing that has a name fails again, and stays where it is', () => {
+      const { bench } = begun();
+      for (const [n, id] of ['x', 'early', 's'].entries()) bench.append('ProductSubmitted', product(id, n), 'k');
+      bench.run();
+      for (let n = 0; n < 3; n++) bench.retryParked('queue', 'catalogue', 'k');
+      expect(bench.parked()).toMatchObject([{ key: 'k', code: 'gateway.bug', events: 3 }]);
+      bench.submit('ProductSubmitted', product('mended'), 'e');
+      bench.retryParked('queue', 'catalogue', 'k');
+      expect(taken).toEqual(['2']);
+      expect(bench.get(seen, 'x')?.title).toBe('0');
+      expect(bench.parked()).toEqual([]);
     });
   });
 
