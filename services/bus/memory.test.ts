@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '#kernel';
 import { events } from '#proto/events';
+import type { Core } from './core.ts';
 import { decoded, emit, type ServiceModule, table } from './index.ts';
 import { flowBytes, MemoryStore, testBench } from './memory.ts';
 import { SteppedEngine } from './stepped.ts';
@@ -231,9 +232,11 @@ describe('a bench', () => {
     const first = testBench([listener, shelf], { store });
     for (const id of ['a', 'b']) first.append('ProductSubmitted', { product: { productId: id } as never }, 'key');
     const bench = where === 'in memory' ? first : first.restart();
+    const inMemory = (bench.view as Core).backlog();
     fails = true;
     for (let n = 0; n < 3; n++)
       expect(() => bench.run()).toThrow(expect.objectContaining({ fault: 'gateway.disk_full' }));
+    expect((bench.view as Core).backlog()).toEqual(inMemory);
     fails = false;
     bench.append('ProductSubmitted', { product: { productId: 'c' } as never }, 'key');
     bench.run();
@@ -256,6 +259,9 @@ describe('a bench', () => {
     const bench = testBench([listener, shelf]);
     for (let n = 0; n < 20_200; n++)
       bench.append('ProductSubmitted', { product: { productId: `p${n % 7}` } as never }, `k${n % 3}`);
+    const { records } = (bench.view as Core).backlog();
+    expect(records).toBeGreaterThan(1000);
+    expect(records).toBeLessThan(20_000);
     bench.run();
     expect([0, 1, 2, 3, 4, 5, 6].reduce((sum, n) => sum + bench.get(seen, `p${n}`)!.times, 0)).toBe(20_200);
     expect(
