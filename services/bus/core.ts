@@ -995,7 +995,7 @@ export class Core implements Reader {
 
   #rest(member: Member, record: LogRecord, { what, deadlineMs }: { what: string; deadlineMs: number }): void {
     const scope = this.#scope(member, record);
-    if (scope === undefined || what === '' || !Number.isSafeInteger(deadlineMs)) {
+    if (scope === undefined || !isNamed({ what, deadlineMs })) {
       log('error', 'wait_without_name_or_deadline', { consumer: member.name, type: record.type });
       this.#park(member, record.stream, record, 'gateway.bug');
       return;
@@ -1021,10 +1021,15 @@ export class Core implements Reader {
     let seq = row.firstSeq;
     let taken = 0;
     let waiting = false;
-    while (seq < row.nextSeq && taken < RESUME) {
+    // Behind one that parks, all others do at once: what is parked is older than what waits.
+    let parks = false;
+    while (seq < row.nextSeq && (taken < RESUME || parks)) {
       const rest = this.#rows.get(waits, member.name, scope, seq)!;
       const decided = this.#decide(member, recordOf(rest), expired && seq === row.firstSeq ? rest.what : undefined);
       taken += 1;
+      // A store that loads what it is asked for loads them together.
+      if (decided === 'parked' && !parks) this.#rows.list(waits, { equals: [member.name, scope], after: [seq] });
+      parks = decided === 'parked';
       if (typeof decided === 'object') {
         // Being asked again for the same does not postpone the deadline.
         const deadlineMs =
@@ -1161,33 +1166,57 @@ export class Core implements Reader {
     if (row === undefined) return 0;
     let seq = row.firstSeq;
     let taken = 0;
+    let rests = false;
+    let failed: Pick<ParkedKeyRow, 'code' | 'flowId'> | undefined;
     while (seq < row.nextSeq && taken < RESUME) {
       const record = recordOf(this.#rows.get(parkedRecords, member.name, stream, key, seq)!);
       taken += 1;
-      const failed = this.#retryOne(member, record);
-      if (failed !== undefined) {
-        this.#rows.put(parkedKeys, { ...row, firstSeq: seq, code: failed, flowId: record.flowId });
-        return taken;
+      const became = this.#retryOne(member, record);
+      if (typeof became === 'object') {
+        failed = { ...became, flowId: record.flowId };
+        break;
       }
+      rests ||= became === 'rests';
       this.#rows.remove(parkedRecords, member.name, stream, key, seq);
       seq += 1;
     }
-    if (seq === row.nextSeq) {
+    const nextSeq = rests ? this.#restAlong(member, row, failed === undefined ? seq : seq + 1) : row.nextSeq;
+    if (seq === nextSeq) {
       this.#rows.remove(parkedKeys, member.name, stream, key);
       member.unsure = true;
     } else {
-      this.#rows.put(parkedKeys, { ...row, firstSeq: seq });
-      this.#wake(member, 'parked', name);
+      this.#rows.put(parkedKeys, { ...row, ...failed, firstSeq: seq, nextSeq });
+      if (failed === undefined) this.#wake(member, 'parked', name);
     }
     return taken;
   }
 
+  /**
+   * What is parked is older than what waits of the same scope: behind a record that rests now, all others of its scope go along at once. The
+   * places of what stays are closed up; answers the next seq.
+   */
+  #restAlong(member: Member, { stream, key }: ParkedKeyRow, from: number): number {
+    let to = from;
+    const equals = [member.name, stream, key];
+    for (const row of this.#rows.list(parkedRecords, { equals, after: [from - 1] })) {
+      const record = recordOf(row);
+      const isTaken = record.stream === TIMERS || member.types.has(record.type);
+      const scope = isTaken ? this.#scope(member, record) : undefined;
+      const rests = scope !== undefined && this.#restBehind(member, scope, record);
+      if (rests || to < row.seq) this.#rows.remove(parkedRecords, member.name, stream, key, row.seq);
+      if (rests) continue;
+      if (to < row.seq) this.#rows.put(parkedRecords, { ...row, seq: to });
+      to += 1;
+    }
+    return to;
+  }
+
   /** Answers the code when it failed again. */
-  #retryOne(member: Member, record: LogRecord): string | undefined {
+  #retryOne(member: Member, record: LogRecord): 'taken' | 'rests' | { code: string } {
     if (record.stream !== TIMERS && !member.types.has(record.type))
-      return this.#known.get(record.stream)?.has(record.type) ? undefined : 'wire.version';
+      return this.#known.get(record.stream)?.has(record.type) ? 'taken' : { code: 'wire.version' };
     const scope = this.#scope(member, record);
-    if (scope !== undefined && this.#restBehind(member, scope, record)) return undefined;
+    if (scope !== undefined && this.#restBehind(member, scope, record)) return 'rests';
     const unit = this.#unit;
     try {
       if (record.stream === TIMERS) {
@@ -1201,13 +1230,14 @@ export class Core implements Reader {
         member.consumer.handle(record, unit);
       }
       this.#keep(member);
-      return undefined;
+      return 'taken';
     } catch (thrown) {
       unit.drop();
       if (thrown instanceof StoreFailure) throw thrown;
-      if (!(thrown instanceof Waiting)) return asGatewayError(thrown).fault;
+      if (!(thrown instanceof Waiting)) return { code: asGatewayError(thrown).fault };
+      if (scope === undefined || !isNamed(thrown)) return { code: 'gateway.bug' };
       this.#rest(member, record, thrown);
-      return undefined;
+      return 'rests';
     }
   }
 
@@ -1365,6 +1395,9 @@ export class Core implements Reader {
 /** Whether something was appended to its lane that it has not taken and can be expected to. A stream that stopped, or lacks a record, keeps nobody. */
 const owes = ({ position, lane, gap, member }: Seat): boolean =>
   position < Math.max(lane.head, lane.announced) && !gap && !lane.lost && !member.stopped.has(lane.stream);
+
+const isNamed = ({ what, deadlineMs }: Pick<Waiting, 'what' | 'deadlineMs'>): boolean =>
+  what !== '' && Number.isSafeInteger(deadlineMs);
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
 

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '#kernel';
+import { events } from '#proto/events';
+import type { Core } from './core.ts';
 import { decoded, emit, type ServiceModule, table } from './index.ts';
-import { MemoryStore, testBench } from './memory.ts';
+import { flowBytes, MemoryStore, testBench } from './memory.ts';
+import { SteppedEngine } from './stepped.ts';
 import { StoreFailure } from './store.ts';
 
 interface Row {
@@ -229,9 +232,11 @@ describe('a bench', () => {
     const first = testBench([listener, shelf], { store });
     for (const id of ['a', 'b']) first.append('ProductSubmitted', { product: { productId: id } as never }, 'key');
     const bench = where === 'in memory' ? first : first.restart();
+    const inMemory = (bench.view as Core).backlog();
     fails = true;
     for (let n = 0; n < 3; n++)
       expect(() => bench.run()).toThrow(expect.objectContaining({ fault: 'gateway.disk_full' }));
+    expect((bench.view as Core).backlog()).toEqual(inMemory);
     fails = false;
     bench.append('ProductSubmitted', { product: { productId: 'c' } as never }, 'key');
     bench.run();
@@ -254,12 +259,145 @@ describe('a bench', () => {
     const bench = testBench([listener, shelf]);
     for (let n = 0; n < 20_200; n++)
       bench.append('ProductSubmitted', { product: { productId: `p${n % 7}` } as never }, `k${n % 3}`);
+    const { records } = (bench.view as Core).backlog();
+    expect(records).toBeGreaterThan(1000);
+    expect(records).toBeLessThan(20_000);
     bench.run();
     expect([0, 1, 2, 3, 4, 5, 6].reduce((sum, n) => sum + bench.get(seen, `p${n}`)!.times, 0)).toBe(20_200);
     expect(
       bench.list(told, { equals: [] }).filter(({ said }) => said === 'ProductSubmitted ProductPublished '),
     ).toHaveLength(20_200);
     expect(bench.ages().filter(({ gap, unread }) => gap || unread > 0)).toEqual([]);
+  });
+
+  describe('what is parked is older than what waits:', () => {
+    let isIll = false;
+    let taken: string[] = [];
+    /** Notes what it took, in order; `t` is a scope of its own, and sick by itself. */
+    const queue: ServiceModule = {
+      name: 'queue',
+      tables: [seen],
+      consumers: [
+        {
+          name: 'queue',
+          streams: ['catalogue'],
+          types: ['ProductSubmitted'],
+          scope: (record) => decoded(record, 'ProductSubmitted').product!.productId,
+          handle(record, unit) {
+            const { productId, title } = decoded(record, 'ProductSubmitted').product!;
+            if (isIll && record.key === 'k') throw new Error('poison');
+            if (productId === 't' && !unit.get(seen, 'mended')) throw new Error('poison');
+            if (productId === 'x' && !unit.get(seen, 'mended')) unit.wait('', unit.now + 86_400_000);
+            if (productId === 's' && !unit.get(seen, 'early')) unit.wait('early', unit.now + 86_400_000);
+            unit.put(seen, { productId, title, times: 1 });
+            unit.wake(productId);
+            if (productId === 's') taken.push(title);
+          },
+        },
+      ],
+      serve: () => [],
+    };
+    const begun = () => {
+      isIll = false;
+      taken = [];
+      const store = new MemoryStore();
+      return { store, bench: testBench(queue, { store }) };
+    };
+    const product = (productId: string, n = 0) => ({ product: { productId, title: `${n}` } as never });
+    const many = Array.from({ length: 150 }, (_, n) => `${n}`);
+    const early = {
+      ...{ flowId: flowBytes('01a81aab-cc00-7431-8359-07c7b2405ced'), partyOin: 'p', method: 'm', schoolOin: '' },
+      ...{ referenceKey: Buffer.alloc(0), digest: Buffer.alloc(32), digestVersion: 1, rememberDays: 35 },
+      ...{ answer: Buffer.alloc(0), traceparent: '' },
+      events: [
+        {
+          ...{ stream: 'catalogue', type: 'ProductSubmitted', key: 'e' },
+          data: events.ProductSubmitted.codec
+            .encode(events.ProductSubmitted.codec.fromPartial(product('early')))
+            .finish(),
+        },
+      ],
+    };
+    const stepped = (store: MemoryStore) => {
+      const engine = new SteppedEngine({ store, modules: [queue], clock: { now: () => Date.UTC(2026, 7, 18) } });
+      const step = (more: Partial<Parameters<typeof engine.group>[0]> = {}) =>
+        engine.group({ entries: [], budget: 1000, ...more });
+      const end = () => {
+        for (let n = 0; n < 50 && engine.hasWork(); n++) step();
+        expect(engine.hasWork()).toBe(false);
+      };
+      return { engine, step, end };
+    };
+
+    test('a key that is taken up again and waits has all that comes behind it', () => {
+      const { bench } = begun();
+      isIll = true;
+      for (const n of many) bench.append('ProductSubmitted', product('s', Number(n)), 'k');
+      bench.run();
+      isIll = false;
+      bench.append('ProductSubmitted', product('s', many.length), 'k');
+      bench.retryParked('queue', 'catalogue', 'k');
+      bench.submit('ProductSubmitted', product('early'), 'e');
+      expect(taken).toEqual([...many, `${many.length}`]);
+    });
+
+    test('what it waits for may come while it is taken up again', () => {
+      const { store, bench } = begun();
+      isIll = true;
+      for (const n of many) bench.append('ProductSubmitted', product('s', Number(n)), 'k');
+      bench.run();
+      isIll = false;
+      const { engine, step, end } = stepped(store);
+      step({ entries: [early], retries: [['queue', 'catalogue', 'k']] });
+      end();
+      expect(taken).toEqual(many);
+      expect([...engine.view.parked(), ...engine.view.waiting({})]).toEqual([]);
+    });
+
+    test('what waited and parks may be taken up again before all of it has', () => {
+      const { store, bench } = begun();
+      for (const n of many) bench.append('ProductSubmitted', product('s', Number(n)), 'k');
+      bench.run();
+      isIll = true;
+      const { engine, step, end } = stepped(store);
+      step({ entries: [early] });
+      step();
+      expect(engine.view.parked()).toMatchObject([{ key: 'k' }]);
+      isIll = false;
+      step({ retries: [['queue', 'catalogue', 'k']] });
+      end();
+      expect(taken).toEqual(many);
+    });
+
+    test('of several scopes of a key one waits while another fails again', () => {
+      const { bench } = begun();
+      isIll = true;
+      for (const [n, id] of ['s', 't', 's', 'u'].entries()) bench.append('ProductSubmitted', product(id, n), 'k');
+      bench.run();
+      isIll = false;
+      bench.retryParked('queue', 'catalogue', 'k');
+      expect(bench.parked()).toMatchObject([{ key: 'k', events: 2 }]);
+      bench.submit('ProductSubmitted', product('s', 4), 'k');
+      bench.submit('ProductSubmitted', product('early'), 'e');
+      bench.submit('ProductSubmitted', product('mended'), 'e');
+      bench.retryParked('queue', 'catalogue', 'k');
+      expect(taken).toEqual(['0', '2', '4']);
+      expect(bench.get(seen, 'u')?.title).toBe('3');
+      expect([...bench.parked(), ...bench.waiting()]).toEqual([]);
+    });
+
+    test('what waits for nothing that has a name fails again, and stays where it is', () => {
+      const { bench } = begun();
+      for (const [n, id] of ['x', 'early', 's'].entries()) bench.append('ProductSubmitted', product(id, n), 'k');
+      bench.run();
+      for (let n = 0; n < 3; n++) bench.retryParked('queue', 'catalogue', 'k');
+      expect(bench.parked()).toMatchObject([{ key: 'k', code: 'gateway.bug', events: 3 }]);
+      bench.submit('ProductSubmitted', product('mended'), 'e');
+      bench.retryParked('queue', 'catalogue', 'k');
+      expect(taken).toEqual(['2']);
+      expect(bench.get(seen, 'x')?.title).toBe('0');
+      expect(bench.parked()).toEqual([]);
+    });
   });
 
   test('goes on after a restart', () => {

@@ -118,9 +118,13 @@ function toldOf({ state, standard, attempts, status, cause, nextMs }: FlowDelive
   }
 }
 
+/** A hold that was decided is known for so long: after that nobody knows whether it was by class. */
+const HOLDS_KNOWN_MS = 30 * 86_400_000;
+
 /** Whether how many changes were decided, and when, would tell an operator how large a small class is. */
 async function tellsClasses({ door }: Gate, caller: Caller, row: FlowRow): Promise<boolean> {
   if (caller.kind !== 'operator' || row.changes < 2) return false;
+  if (Number(row.acceptedMs) <= door.clock.now() - HOLDS_KNOWN_MS) return true;
   const asked = { schoolOin: row.schoolOin, decided: true };
   const holds = await door.services.entitlements.listChangeHolds(asked).then(
     (answer) => answer.holds,
