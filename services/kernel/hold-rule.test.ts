@@ -10,7 +10,9 @@ import {
   ruleEnd,
   type Spent,
   spend,
+  spentBeside,
   standBeside,
+  usesOf,
   whyNot,
 } from './hold-rule.ts';
 
@@ -170,6 +172,20 @@ test('rules that stand at one time let go together what the largest of them may;
   expect(standBeside(rule({ ruleId: 'x', endedMs: 30 }), rule({ ruleId: 'y', fromMs: 20, approvedMs: 30 }))).toBe(
     false,
   );
+});
+
+test('what went by one rule counts for the next as a part of what stood before either', () => {
+  const spent = new Map<string, Spent[]>([['first', spend([], [{ ...leavers(13), base: 40 }])]]);
+  const facts = [rule({ ruleId: 'first', mostPercent: 35 }), rule({ ruleId: 'second', mostPercent: 50 })];
+  const asked = (count: number) =>
+    ruled(
+      facts,
+      { school: 'a', asks: [{ ...leavers(count), base: 27 }], atMs: 50 },
+      ({ ruleId }) => spent.get(ruleId) ?? [],
+    ).rule?.ruleId;
+  expect([asked(7), asked(8)]).toEqual(['second', undefined]);
+  const beside = spentBeside(facts[1]!, facts, ({ ruleId }) => spent.get(ruleId) ?? []);
+  expect(usesOf(facts[1]!, [], beside)).toMatchObject([{ base: 40, beside: 13, most: 20, count: 0 }]);
 });
 
 const several = fc

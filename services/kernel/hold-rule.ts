@@ -151,9 +151,11 @@ export interface RuleUse {
 export function usesOf(rule: HoldRuleFact, spent: readonly Spent[], beside: readonly Spent[]): RuleUse[] {
   const others = beside.filter((one) => rule.kinds.includes(one.kind) && !spentOf(spent, one));
   return [...spent, ...others.map((one) => ({ ...one, count: 0 }))].map(({ kind, of, base, count }) => {
-    const share = Math.floor((base * shareOf(rule)) / 100);
+    const by = spentOf(beside, { kind, of });
+    const before = Math.max(base, by?.base ?? 0);
+    const share = Math.floor((before * shareOf(rule)) / 100);
     return {
-      ...{ kind, of, base, count, beside: spentOf(beside, { kind, of })?.count ?? 0 },
+      ...{ kind, of, base: before, count, beside: by?.count ?? 0 },
       most: rule.mostCount > 0 ? Math.min(share, rule.mostCount) : share,
     };
   });
@@ -204,12 +206,15 @@ export function whyNot(
     rule.yearGroups.length > 0 &&
     !yearGroups.every((one) => one !== '' && rule.yearGroups.includes(one));
   if (asks.some(isOther)) return 'other_year_groups';
-  const after = spend(spent, asks)
-    .filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined)
-    .map((one) => ({ ...one, count: one.count + (spentOf(beside, one)?.count ?? 0) }));
+  const own = spend(spent, asks).filter((one) => spentOf(asks as unknown as Spent[], one) !== undefined);
+  // What went by others is a part of what stood before them.
+  const after = own.map((one) => {
+    const { count = 0, base = 0 } = spentOf(beside, one) ?? {};
+    return { ...one, count: one.count + count, base: Math.max(one.base, base) };
+  });
   const share = shareOf(rule);
   // What is asked may be of less than what the rule was first used for: another sender's, or another site's.
-  if ([...after, ...asks].some(({ count, base }) => count * 100 > base * share)) return 'beyond_share';
+  if ([...own, ...after, ...asks].some(({ count, base }) => count * 100 > base * share)) return 'beyond_share';
   if (rule.mostCount > 0 && after.some(({ count }) => count > rule.mostCount)) return 'beyond_count';
   return undefined;
 }
