@@ -135,13 +135,15 @@ interface Told {
   state: string;
   asks?: readonly RuleAsk[] | undefined;
   ruled?: RuledWord | undefined;
+  /** Not 0 = a part was decided. */
+  part?: number | undefined;
 }
 
 /** How rules and a hold stand to each other: of one that waits, as it is now. A rule that came later and would let it go is near too. */
 export function rulingOf(
   reader: Reader & { now(): number },
   rules: HoldRules,
-  { school, state, asks, ruled: word }: Told,
+  { school, state, asks, ruled: word, part }: Told,
 ): HoldRuling | undefined {
   if (asks === undefined) return undefined;
   const ruling = {
@@ -152,6 +154,6 @@ export function rulingOf(
   };
   if (state !== 'waiting') return ruling;
   const { rule, near } = rules.of(reader, { school, asks, atMs: reader.now() });
-  if (rule) return { ...ruling, nearRuleId: rule.ruleId, nearWhy: 'came_before' };
+  if (rule) return { ...ruling, nearRuleId: rule.ruleId, nearWhy: part ? 'part_decided' : 'came_before' };
   return near ? { ...ruling, nearRuleId: near.rule.ruleId, nearWhy: near.why } : ruling;
 }

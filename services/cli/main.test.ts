@@ -1019,7 +1019,14 @@ describe('freezes', () => {
     const shown = await eduk(`${set} --preview`);
     expect(asked['previewFreeze']).toMatchObject({ asked: { until: '2027-05-28' }, freezeId: '' });
     expect([shown.exit, shown.out]).toEqual([0, expect.stringMatching(/replay\s+Leerplein\s+40 messages/)]);
-    expect(shown.err).toMatch(/What waits goes on at .*Nothing was changed\./s);
+    expect(shown.err).toMatch(/What waits goes on at .*: others hold until then\. Nothing was changed\./s);
+    const sooner = { freeze: { ...freeze, untilMs: freeze.untilMs - 1n }, state: 'holds' };
+    answer('previewFreeze', { freeze, goesOnMs: freeze.untilMs, beside: [sooner] });
+    const longer = (await eduk(`${set} --preview`)).err.replaceAll('\n', ' ');
+    expect(longer).toBe(
+      'Others that hold now end sooner: what of this waits for them waits until this one ends. Nothing was changed. ',
+    );
+    answer('previewFreeze', { freeze, goesOnMs: BigInt(NOW) + 1n, works, names: [{ oin, name: 'Leerplein' }] });
     const end = await eduk('freeze end f-1 --preview');
     expect(end.out).toMatch(/about 5 licences\s+waits on/);
     expect((await eduk('freeze end f-1 --preview --json')).json.works).toMatchObject([

@@ -109,7 +109,7 @@ export const settings = {
   EDUK_TLS_CLIENT_CA: {
     about:
       'File with the authorities (PEM) one of which must have signed the certificate of whoever calls the doors. A certificate with an OIN in subject.serialNumber says which party calls.',
-    nl: 'Bestand met certificaatautoriteiten (PEM), waarvan er één het certificaat van wie de deuren belt moet hebben ondertekend. Een certificaat met een OIN in subject.serialNumber zegt welke partij belt.',
+    nl: 'Bestand met certificaatautoriteiten (PEM), waarvan er één het certificaat van wie de deuren aanroept moet hebben ondertekend. Een certificaat met een OIN in subject.serialNumber zegt welke partij dat is.',
     type: 'path',
   },
   EDUK_TLS_CLIENT_CRL: {
@@ -121,7 +121,7 @@ export const settings = {
   EDUK_TLS_CLIENT: {
     about:
       'Whether who calls the doors must show a certificate of EDUK_TLS_CLIENT_CA, or may come without one and prove itself by a token.',
-    nl: 'Of wie de deuren belt een certificaat van EDUK_TLS_CLIENT_CA moet tonen (required), of zonder mag komen en zich met een token mag bewijzen (optional).',
+    nl: 'Of wie de deuren aanroept een certificaat van EDUK_TLS_CLIENT_CA moet tonen (required), of zonder mag komen en zich met een token mag bewijzen (optional).',
     type: 'choice',
     choices: ['required', 'optional'],
     default: 'required',
@@ -233,7 +233,7 @@ export const settings = {
   EDUK_INNER_TLS_CERT: {
     about:
       'File with the certificate that this role shows to the others (PEM), for the names they call it by. One of its names says which role it is (`door`, or `eduk-door.chain.svc`): a role answers only those that need it.',
-    nl: 'Bestand met het certificaat dat deze rol de andere toont (PEM), voor de namen waaronder zij hem bellen. Een van die namen zegt welke rol het is (`door`, of `eduk-door.chain.svc`): een rol antwoordt alleen wie haar nodig heeft.',
+    nl: 'Bestand met het certificaat dat deze rol de andere toont (PEM), voor de namen waaronder zij haar aanroepen. Een van die namen zegt welke rol het is (`door`, of `eduk-door.chain.svc`): een rol antwoordt alleen wie haar nodig heeft.',
     type: 'path',
   },
   EDUK_INNER_TLS_KEY: {

@@ -181,3 +181,23 @@ test('withdrawals go by a rule of their own; ended, what comes waits again', asy
   expect([nowhere.code, nowhere.where]).toEqual(['wire.invalid', ['year_groups']]);
   expect(await standing()).toBe(13);
 });
+
+test('the rest of what somebody decided in part is for somebody too, and a preview says so', async () => {
+  for (const { rule } of (await at.operator.listHoldRules({ schoolOin: oin })).rules)
+    await at.operator.endHoldRule({ ruleId: rule!.ruleId });
+  const held = await roster('2026-10-05', [...everyone.slice(14, 34), 50]);
+  expect(held.decision?.code).toBe('hold.pending');
+  for (const confirm of [false, true])
+    await at.operator.decideHold({ holdId: held.holdId, approve: true, kinds: ['joined'], confirm });
+  const asked = { ...leavers, waiting: true, reason: 'part' };
+  const { waiting } = await at.operator.previewHoldRule({ asked });
+  const rest = waiting.find(({ holdId }) => holdId === held.holdId);
+  expect(rest).toMatchObject({ whyNot: 'part_decided', asks: [{ count: 6 }] });
+  const { rule } = await at.operator.setHoldRule(asked);
+  await at.operator.approveHoldRule({ ruleId: rule!.ruleId, confirm: true });
+  const ruling = async () => (await holds()).find(({ holdId }) => holdId === held.holdId)?.ruling;
+  const near = { nearRuleId: rule!.ruleId, nearWhy: 'part_decided' };
+  expect(await awaited(ruling, (one) => one?.nearWhy === near.nearWhy)).toMatchObject(near);
+  await at.operator.endHoldRule({ ruleId: rule!.ruleId });
+  await at.operator.decideHold({ holdId: held.holdId, approve: false });
+});

@@ -10,5 +10,7 @@ const names = (text: string): string[] =>
 test.each(Object.entries(settings))('the setting %s says in Dutch what it says in English', (_, { about, nl }) => {
   expect(nl).toMatch(/^\S.*\.$/s);
   expect(nl).not.toBe(about);
+  // Programs do not telephone.
+  expect(nl).not.toMatch(/\bbel(?:t|len)\b/);
   expect(names(nl)).toEqual(names(about));
 });

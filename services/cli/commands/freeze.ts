@@ -158,7 +158,10 @@ export const setFreeze: Command = {
     if (call.has('preview')) {
       const { freeze, goesOnMs, beside, works, names } = await preview();
       const later =
-        goesOnMs > freeze!.untilMs ? `What waits goes on at ${dutchTime(goesOnMs)}: others hold by then. ` : '';
+        goesOnMs > freeze!.untilMs ? `What waits goes on at ${dutchTime(goesOnMs)}: others hold until then. ` : '';
+      const sooner = beside.some(({ freeze: other, state }) => state === 'holds' && other!.untilMs < freeze!.untilMs)
+        ? 'Others that hold now end sooner: what of this waits for them waits until this one ends. '
+        : '';
       return {
         json: {
           freeze: { ...json(freeze!, names), freezeId: null, set: null },
@@ -167,7 +170,7 @@ export const setFreeze: Command = {
           works: works.map((work) => workJson(work, names)),
         },
         text: works.length === 0 ? 'It stops nothing that runs or is planned.' : worksTable(works, names),
-        said: `${later}${UNCHANGED}`,
+        said: `${later}${sooner}${UNCHANGED}`,
       };
     }
     if (asks(call)) {

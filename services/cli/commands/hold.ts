@@ -96,6 +96,7 @@ const whyNots: Record<string, string> = {
   ended: 'it was ended',
   other_kind: 'it is also held because of something else than the rule names',
   came_before: 'it came before the rule, which leaves alone what waited already',
+  part_decided: 'a part was decided, and so is the rest: by somebody',
 };
 export const whyNotWords = (why: string): string => whyNots[why] ?? why;
 

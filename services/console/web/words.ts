@@ -590,6 +590,10 @@ export const words = {
   rule_why_over: ['ze is voorbij', 'it is over'],
   rule_why_ended: ['ze is beëindigd', 'it was ended'],
   rule_why_other_kind: ['er is ook een reden die ze niet noemt', 'there is also a reason that it does not name'],
+  rule_why_part_decided: [
+    'een deel is al beslist: over de rest beslist ook iemand',
+    'a part was decided, and so is the rest: by somebody',
+  ],
   rule_why_came_before: ['dit wachtte al voor de regel er was', 'this waited before the rule stood'],
   rule_asked: [
     'De regel geldt zodra een tweede persoon haar goedkeurt.',

@@ -75,9 +75,13 @@ export function stateOfRule(rule: HoldRule, now: number): string {
   return fromMs <= now ? 'stands' : 'to_come';
 }
 
+/** No rule is asked about the rest of what was decided in part. */
+const PART = 'part_decided';
+
 interface Held {
   /** A part was decided by class. */
   byClass?: boolean;
+  part: boolean;
   holdId: string;
   schoolOin: string;
   reason: string;
@@ -108,12 +112,14 @@ function judged(
   beside: (school: string) => Spent[] = () => [],
 ): op.RuledHold[] {
   const spent = new Map<string, Spent[]>();
-  return holds.flatMap(({ holdId, schoolOin, reason, state, sinceMs, ruling, byClass }) => {
-    // How much is left of it is not told, and no rule is asked about a part.
-    const asks = byClass ? [] : (ruling?.asks ?? []);
-    if (asks.length === 0) return [];
+  return holds.flatMap(({ holdId, schoolOin, reason, state, sinceMs, ruling, byClass, part }) => {
+    const all = ruling?.asks ?? [];
+    // How much is left after a part by class is not told.
+    const asks = byClass ? [] : all;
+    const isRest = part && state === 'waiting';
+    if (all.length === 0 || (asks.length === 0 && !isRest)) return [];
     const before = spent.get(schoolOin) ?? [];
-    const why = whyNot(rule, { asks, atMs: rule.fromMs }, before, beside(schoolOin));
+    const why = isRest ? PART : whyNot(rule, { asks, atMs: rule.fromMs }, before, beside(schoolOin));
     if (why === undefined) spent.set(schoolOin, spend(before, asks));
     const schoolName = chain.party(schoolOin)?.name ?? '';
     return [{ holdId, schoolOin, schoolName, reason, state, sinceMs, asks, whyNot: why ?? '' }];

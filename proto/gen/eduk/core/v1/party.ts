@@ -589,7 +589,8 @@ export interface HoldRuling {
   nearRuleId: string;
   /**
    * Why that one did not: `beyond_count`, `beyond_share`, `other_year_groups`, `not_approved`, `not_begun`, `over`, `ended`,
-   * `other_kind`, or `came_before`: it would let it go by now, but leaves alone what waited already.
+   * `other_kind`, `came_before`: it would let it go by now, but leaves alone what waited already; or `part_decided`: so it would,
+   * but somebody decided a part, and decides the rest.
    */
   nearWhy: string;
   asks: HoldAsk[];
