@@ -834,16 +834,18 @@ export class Core implements Reader {
   }
 
   #deliver(member: Member, record: LogRecord): void {
-    if (!member.types.has(record.type)) {
-      if (!this.#known.get(record.stream)?.has(record.type)) this.#park(member, record.stream, record, 'wire.version');
-      return;
-    }
+    if (this.#isOfOthers(member, record)) return;
     if (member.waiting) {
       const scope = this.#scope(member, record);
       if (scope !== undefined && this.#restBehind(member, scope, record)) return;
     }
     const decided = this.#decide(member, record);
     if (typeof decided === 'object') this.#rest(member, record, decided);
+  }
+
+  /** Of a type that it does not take, and that others know. */
+  #isOfOthers({ types }: Member, { stream, type }: LogRecord): boolean {
+    return stream !== TIMERS && !types.has(type) && this.#known.get(stream)?.has(type) === true;
   }
 
   /** Undefined when the consumer's own function failed; the handler's outcome then decides. */
@@ -866,6 +868,11 @@ export class Core implements Reader {
         this.#park(member, where, record, '');
         return 'parked';
       }
+    }
+    if (this.#isOfOthers(member, record)) return 'kept';
+    if (record.stream !== TIMERS && !member.types.has(record.type)) {
+      this.#park(member, record.stream, record, 'wire.version');
+      return 'parked';
     }
     const unit = this.#unit;
     try {
@@ -1200,8 +1207,7 @@ export class Core implements Reader {
     const equals = [member.name, stream, key];
     for (const row of this.#rows.list(parkedRecords, { equals, after: [from - 1] })) {
       const record = recordOf(row);
-      const isTaken = record.stream === TIMERS || member.types.has(record.type);
-      const scope = isTaken ? this.#scope(member, record) : undefined;
+      const scope = this.#scope(member, record);
       const rests = scope !== undefined && this.#restBehind(member, scope, record);
       if (rests || to < row.seq) this.#rows.remove(parkedRecords, member.name, stream, key, row.seq);
       if (rests) continue;
@@ -1213,10 +1219,10 @@ export class Core implements Reader {
 
   /** Answers the code when it failed again. */
   #retryOne(member: Member, record: LogRecord): 'taken' | 'rests' | { code: string } {
-    if (record.stream !== TIMERS && !member.types.has(record.type))
-      return this.#known.get(record.stream)?.has(record.type) ? 'taken' : { code: 'wire.version' };
+    if (this.#isOfOthers(member, record)) return 'taken';
     const scope = this.#scope(member, record);
     if (scope !== undefined && this.#restBehind(member, scope, record)) return 'rests';
+    if (record.stream !== TIMERS && !member.types.has(record.type)) return { code: 'wire.version' };
     const unit = this.#unit;
     try {
       if (record.stream === TIMERS) {

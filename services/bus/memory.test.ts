@@ -386,6 +386,18 @@ describe('a bench', () => {
       expect([...bench.parked(), ...bench.waiting()]).toEqual([]);
     });
 
+    test('what nobody knows comes after what waits before it', () => {
+      const { bench } = begun();
+      bench.submit('ProductSubmitted', product('s'), 'k');
+      const core = bench.view as Core;
+      const { record } = bench.waiting()[0]!;
+      core.group(() => core.push({ ...record, type: 'ProductRenamed', id: Buffer.alloc(16) }));
+      bench.submit('ProductSubmitted', product('s', 1), 'k');
+      bench.submit('ProductSubmitted', product('early'), 'e');
+      expect(taken).toEqual(['0']);
+      expect(bench.parked()).toMatchObject([{ key: 'k', code: 'wire.version', events: 2 }]);
+    });
+
     test('what waits for nothing that has a name fails again, and stays where it is', () => {
       const { bench } = begun();
       for (const [n, id] of ['x', 'early', 's'].entries()) bench.append('ProductSubmitted', product(id, n), 'k');
