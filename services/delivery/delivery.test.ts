@@ -313,7 +313,8 @@ describe('parking', () => {
     it.joined('learner-2');
     it.joined('learner-1'); // 3: in the mailbox already, behind it.
     expect(await it.park(PLATFORM, SERVICE_ROSTER, [1n])).toEqual({ again: false });
-    it.joined('learner-1'); // 4: comes later.
+    it.bench.advance(1_000);
+    const later = it.joined('learner-1'); // 4: comes later.
     expect(await it.read(PLATFORM, SERVICE_ROSTER)).toMatchObject({ rows: [{ number: 2n }], through: 3n, head: 4n });
     expect((await it.client.listParkedRows({ schoolOin: SCHOOL, partyOin: '' })).parked).toMatchObject([
       { partyOin: PLATFORM, schoolOin: SCHOOL, service: SERVICE_ROSTER, code: 'mandate.unconfirmed', rows: 3n },
@@ -321,6 +322,9 @@ describe('parking', () => {
     expect((await it.client.flowRows({ flowId })).deliveries).toMatchObject([
       { state: 'parked', code: 'mandate.unconfirmed' },
     ]);
+    // It waits since it came, however long its key did before.
+    const { deliveries } = await it.client.flowRows({ flowId: later });
+    expect(deliveries).toMatchObject([{ state: 'parked', atMs: BigInt(it.bench.now()) }]);
 
     const waited = it.read(PLATFORM, SERVICE_ROSTER, { after: 4n, waitMs: 5000n });
     await Promise.resolve();

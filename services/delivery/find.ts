@@ -201,7 +201,11 @@ export function deliveriesOf(engine: EngineView, body: Readonly<BodyRow>): FlowD
     const isOver = pushed !== undefined && ['delivered', 'untold', 'dropped'].includes(pushed.state);
     if (!isOver && isForgotten(engine, body)) return { ...base, state: 'forgotten' };
     const parked = standsBehind(engine, row, body);
-    if (!isOver && parked) return { ...base, state: 'parked', code: parked.code, atMs: BigInt(parked.sinceMs) };
+    if (!isOver && parked) {
+      // Its key may have been parked before it came.
+      const atMs = BigInt(Math.max(parked.sinceMs, body.timeMs));
+      return { ...base, state: 'parked', code: parked.code, atMs };
+    }
     if (pushed === undefined) return { ...base, state: 'ready' };
     const { state, code, attempts, status, standard, cause, losses, atMs, nextMs } = pushed;
     const at = { atMs: BigInt(atMs), nextMs: BigInt(nextMs) };
