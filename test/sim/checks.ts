@@ -429,7 +429,11 @@ const learnerColumns: readonly [table: string, names: (row: Row) => readonly str
 ];
 
 function checkForgotten(run: Run, log: readonly LogRecord[]): void {
-  const gone = new Set(log.filter(({ type }) => type === 'LearnerForgotten').map(({ key }) => key));
+  const gone = new Set<string>();
+  // Who was forgotten for its term, and is named again before it is destroyed, is kept.
+  for (const { type, key } of log)
+    if (type === 'LearnerForgotten') gone.add(key);
+    else if (type === 'LearnerKept') gone.delete(key);
   if (gone.size === 0) return;
   for (const [table, names] of learnerColumns)
     for (const row of rowsOf(run, table))

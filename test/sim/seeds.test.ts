@@ -95,4 +95,33 @@ describe('found by a seed', () => {
     expect(problems).toEqual([]);
     expect(accepted).toBe(6);
   });
+
+  test('880039: who was forgotten for its term while the gateway was away, and is named again in time, is kept', async () => {
+    const [first, other] = school.learners;
+    const roster = (n: number, partial: boolean, learners: readonly string[]): Message =>
+      message(n, school.oin, 'RosterService/PushRoster', 'RosterSubmitted', school.oin, {
+        rosterId: `roster-${n}`,
+        schoolOin: school.oin,
+        schoolYear: '2026-2027',
+        asOf: '2026-08-17',
+        part: 0,
+        last: true,
+        partial,
+        groups: [],
+        learners: learners.map((one) => ({ learner: one, yearGroup: '3', group: '', leavesOn: '' })),
+        byOin: school.oin,
+      });
+    const plan = planWith(
+      [roster(0, false, [first!, other!]), roster(1, false, [other!]), roster(2, true, [first!])],
+      [
+        sends(0),
+        sends(1),
+        { do: 'leap', ms: 80 * 86_400_000 },
+        { ...sends(2, 4), fault: { kind: 'fails', after: 22 } } as Step,
+        { do: 'wait', ms: 3_600_000 },
+      ],
+    );
+    const { problems } = await simulate(plan);
+    expect(problems).toEqual([]);
+  });
 });
