@@ -70,7 +70,7 @@ runs('rules of holds on the console', { timeout: 180_000 }, () => {
     await fill('10');
     await would().getByText('Van wat nu wacht: 0 van 1').waitFor();
     await would().getByText('vertrekkende leerlingen: 6 van 40').waitFor();
-    await would().getByText('het is meer dan haar deel van de school').waitFor();
+    await would().getByText('het is meer dan zijn deel van de school').waitFor();
     await fill('20', true);
     await would().getByText('Van wat nu wacht: 1 van 1').waitFor();
     expect(page.url()).toBe(`${originOf(at)}/holds`);
@@ -86,7 +86,7 @@ runs('rules of holds on the console', { timeout: 180_000 }, () => {
     await dialog().getByRole('button', { name: 'Doorgaan' }).click();
     const rule = page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: /year-end-2027/ }) });
     await rule.getByText('wacht op een tweede persoon').waitFor();
-    await page.getByText('een tweede persoon heeft haar niet goedgekeurd').waitFor();
+    await page.getByText('een tweede persoon heeft hem niet goedgekeurd').waitFor();
     expect((await at.operator.listHolds({ schoolOin: school })).holds).toHaveLength(1);
     await shoot(page, 'rules-asked');
     await rule.getByRole('button', { name: /^Keur goed, als tweede persoon/ }).click();
@@ -105,7 +105,7 @@ runs('rules of holds on the console', { timeout: 180_000 }, () => {
   test('beyond it a hold says why; ended, the rule lets nothing go', async () => {
     expect((await roster(30, '2026-10-03')).decision?.code).toBe('hold.pending');
     await go('/holds');
-    await page.getByText('het is meer dan haar deel van de school').waitFor();
+    await page.getByText('het is meer dan zijn deel van de school').waitFor();
     await page.getByText('6 van 8 leerlingen').waitFor();
     await shoot(page, 'rules-used');
     await page.getByRole('button', { name: /^Beëindig de regel: year-end-2027: De Vorst/ }).click();
