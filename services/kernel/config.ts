@@ -619,7 +619,7 @@ export const settings = {
   EDUK_HOLD_SECOND_PERSON: {
     about:
       'Whether two persons approve a held roster, held withdrawals, a part of them, or a rule that lets them go (docs/holds.md). One is enough to reject.',
-    nl: 'Of twee mensen een vastgehouden leerlinglijst, vastgehouden intrekkingen, een deel daarvan, of een regel die ze doorlaat goedkeuren (docs/holds.md). Voor afwijzen is één genoeg.',
+    nl: 'Of twee mensen een vastgehouden leerlinglijst, vastgehouden intrekkingen, een deel daarvan, of een regel die dat doorlaat goedkeuren (docs/holds.md). Voor afwijzen is één genoeg.',
     type: 'choice',
     choices: ['yes', 'no'],
     default: 'no',

@@ -115,7 +115,7 @@ runs('rules of holds on the console', { timeout: 180_000 }, () => {
     await dialog().getByRole('button', { name: 'Doorgaan' }).click();
     await page.getByText('De regel is beëindigd.').waitFor();
     await page.getByText('Er staat geen regel').waitFor();
-    await page.getByText('ze is beëindigd').waitFor();
+    await page.getByText('hij is beëindigd').waitFor();
   });
 
   test('it fits a phone, in the dark, in English', async () => {

@@ -596,7 +596,7 @@ export const words = {
   ],
   rule_why_came_before: ['dit wachtte al voor de regel er was', 'this waited before the rule stood'],
   rule_asked: [
-    'De regel geldt zodra een tweede persoon haar goedkeurt.',
+    'De regel geldt zodra een tweede persoon hem goedkeurt.',
     'The rule stands once a second person approves it.',
   ],
   rule_approve_second: ['Keur goed, als tweede persoon', 'Approve, as the second person'],
